@@ -1,0 +1,85 @@
+#include "cli/options.h"
+
+/* Upper bounds keep counts in int and products in double; no deployment comes near them. */
+#define TEXT(name, letter, group, value, help)                                                               \
+    {                                                                                                        \
+        name, letter, VALUE_TEXT, false, DIM_NONE, 0, 0, group, value, help                                  \
+    }
+#define TEXTS(name, group, value, help)                                                                      \
+    {                                                                                                        \
+        name, 0, VALUE_TEXT, true, DIM_NONE, 0, 0, group, value, help                                        \
+    }
+#define COUNT(name, letter, most, group, help)                                                               \
+    {                                                                                                        \
+        name, letter, VALUE_NUMBER, false, DIM_COUNT, 1, most, group, "N", help                              \
+    }
+#define TOKENS(name, group, help)                                                                            \
+    {                                                                                                        \
+        name, 0, VALUE_NUMBER, false, DIM_TOKENS, 1, 1e8, group, "N", help                                   \
+    }
+#define LIMIT(name, dimension, most, value, help)                                                            \
+    {                                                                                                        \
+        name, 0, VALUE_NUMBER, false, dimension, 1e-9, most, GROUP_LIMIT, value, help                        \
+    }
+#define SWITCH(name, letter, group, help)                                                                    \
+    {                                                                                                        \
+        name, letter, VALUE_NONE, false, DIM_NONE, 0, 0, group, "", help                                     \
+    }
+
+const struct option option_table[OPTION_COUNT] = {
+    [OPTION_MODEL] =
+        TEXT("model", 'm', GROUP_QUESTION, "NAME", "the model: a name, a Hugging Face name or a YAML file"),
+    [OPTION_DEVICE] = TEXT("device", 'd', GROUP_QUESTION, "NAME", "the device or system it runs on"),
+    [OPTION_DEVICES] =
+        COUNT("devices", 'n', 65536, GROUP_QUESTION, "how many of the device (default: 1, or the system's)"),
+    [OPTION_SOFTWARE] = TEXT("software", 's', GROUP_QUESTION, "NAME", "the serving software (default: vllm)"),
+    [OPTION_WORKLOAD] =
+        TEXT("workload", 'w', GROUP_QUESTION, "NAME", "batch and lengths by name: chat, rag, code ..."),
+    [OPTION_BATCH] =
+        COUNT("batch", 'b', 1e7, GROUP_QUESTION, "sequences at once over all devices (default: 1)"),
+    [OPTION_PROMPT] = TOKENS("prompt", GROUP_QUESTION, "prompt tokens of a sequence (default: 1024)"),
+    [OPTION_OUTPUT] = TOKENS("output", GROUP_QUESTION, "output tokens of a sequence (default: 128)"),
+    [OPTION_TP] =
+        COUNT("tp", 0, 65536, GROUP_PARALLEL, "tensor parallel degree (default: all devices left over)"),
+    [OPTION_PP] = COUNT("pp", 0, 64, GROUP_PARALLEL, "pipeline stages (default: 1)"),
+    [OPTION_EP] = COUNT("ep", 0, 65536, GROUP_PARALLEL, "expert parallel degree (default: 1)"),
+    [OPTION_DP] = COUNT("dp", 0, 65536, GROUP_PARALLEL, "data-parallel attention groups (default: 1)"),
+    [OPTION_SP] =
+        SWITCH("sp", 0, GROUP_PARALLEL, "sequence parallel: norms and residuals on a share of the tokens"),
+    [OPTION_MICRO_BATCHES] = COUNT("micro-batches", 0, 65536, GROUP_PARALLEL,
+                                   "pipeline micro-batches (default: as many as stages)"),
+    [OPTION_EXPERT_SKEW] = {"expert-skew", 0, VALUE_NUMBER, false, DIM_NONE, 0, 4, GROUP_PARALLEL, "S",
+                            "exponent of the experts' popularity (default: 0, balanced)"},
+    [OPTION_WEIGHTS] =
+        TEXT("weights", 0, GROUP_TECHNIQUE, "TYPE", "element type of the weights: fp8, int4-g128 ..."),
+    [OPTION_ACTIVATIONS] = TEXT("activations", 0, GROUP_TECHNIQUE, "TYPE", "element type of the activations"),
+    [OPTION_KV] = TEXT("kv", 0, GROUP_TECHNIQUE, "TYPE", "element type of the KV cache"),
+    [OPTION_WITH] =
+        TEXTS("with", GROUP_TECHNIQUE, "TECHNIQUE", "a technique from the catalogue; repeat to stack"),
+    [OPTION_SET] = {"set", 0, VALUE_SETTING, true, DIM_NONE, 0, 0, GROUP_TECHNIQUE, "KEY=VALUE",
+                    "change one figure: hardware.power.tdp=600W; repeatable"},
+    [OPTION_NO_RESIDENCY] =
+        SWITCH("no-residency", 0, GROUP_TECHNIQUE, "caches keep nothing between operators"),
+    [OPTION_MAX_TTFT] = LIMIT("max-ttft", DIM_SECONDS, 1e6, "TIME", "time to the first token at most: 500ms"),
+    [OPTION_MAX_TPOT] = LIMIT("max-tpot", DIM_SECONDS, 1e6, "TIME", "time per output token at most: 50ms"),
+    [OPTION_MAX_LATENCY] =
+        LIMIT("max-latency", DIM_SECONDS, 1e9, "TIME", "time to the last token at most: 30s"),
+    [OPTION_MAX_COST] =
+        LIMIT("max-cost", DIM_USD, 1e9, "USD", "cost per million output tokens at most: 1.5USD"),
+    [OPTION_MIN_THROUGHPUT] =
+        LIMIT("min-throughput", DIM_NONE, 1e12, "N", "tokens/s of all devices together at least"),
+    [OPTION_OBJECTIVE] = TEXT("objective", 0, GROUP_LIMIT, "WHAT",
+                              "what is best: throughput (default), latency, ttft, tpot, cost"),
+    [OPTION_TOP] = COUNT("top", 0, 100000, GROUP_REPORT, "rows at most"),
+    [OPTION_PHASE] = TEXT("phase", 0, GROUP_REPORT, "PHASE", "only this phase: prefill, decode"),
+    [OPTION_EXPLAIN] =
+        TEXT("explain", 0, GROUP_REPORT, "METRIC", "the formula, inputs and sources behind a figure"),
+    [OPTION_NAME] = TEXT("name", 0, GROUP_REPORT, "NAME",
+                         "what an imported model is called; owner/name is its Hugging Face repository too"),
+    [OPTION_JSON] = SWITCH("json", 0, GROUP_REPORT, "print JSON"),
+    [OPTION_CSV] = SWITCH("csv", 0, GROUP_REPORT, "print CSV"),
+    [OPTION_MARKDOWN] = SWITCH("markdown", 0, GROUP_REPORT, "print Markdown"),
+    [OPTION_FILE] = TEXT("output-file", 'o', GROUP_REPORT, "FILE",
+                         "write to a file; .json, .csv and .md choose the format"),
+    [OPTION_HELP] = SWITCH("help", 'h', GROUP_REPORT, "this page"),
+};

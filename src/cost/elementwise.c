@@ -1,0 +1,70 @@
+/* Streams: norms, elementwise, gathers, routing, sampling, transforms. Each row is read, a few lane FLOPs are
+ * done on it, and it is written: t = t0 + max( memory bytes / (beta BW), all bytes / (beta BW_cache), FLOPs /
+ * (eps lane rate) ) What the operator before has just written is still in the cache as far as it fits
+ * (missing_bytes); rows of a table (gathers with weights), the KV cache and parameters come from memory. */
+#include "cost/prepared.h"
+
+static void set_row_bytes(struct stream_cost *stream, const struct op *op, const struct graph *graph)
+{
+    const struct stream_work *work = &op->stream;
+    double *bytes = stream->row_bytes;
+    double read = element_row_bytes(&work->read_type, work->read),
+           written = element_row_bytes(&work->write_type, work->written);
+    bool table = op->kind == OP_GATHER && op->weights != BUFFER_NONE;
+    bool whole_cache =
+        op->rows == ROWS_CONTEXT; /* copies and expansions of the KV cache: nothing of it is fresh */
+    bytes[table ? BYTES_WEIGHTS : whole_cache ? BYTES_KV_READ : BYTES_ACTIVATIONS] += read;
+    bytes[whole_cache ? BYTES_KV_WRITE : BYTES_ACTIVATIONS] += written;
+    if (op->cache != BUFFER_NONE && !graph->buffers[op->cache].per_sequence) {
+        double token = buffer_token_bytes(&graph->buffers[op->cache]);
+        bytes[BYTES_KV_READ] += op->reads_cache ? token : 0;
+        bytes[BYTES_KV_WRITE] += op->writes_cache ? token : 0;
+    }
+    stream->resident_row_bytes = bytes[BYTES_ACTIVATIONS];
+    stream->fixed_bytes = work->fixed_read * work->fixed_read_bytes_each;
+}
+
+void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
+{
+    const struct target *target = prepared->target;
+    struct stream_cost *stream = &prepared->stream;
+    prepared->family = FAMILY_ELEMENTWISE;
+    prepared->format = target->activation_type.format;
+    prepared->matrix = false;
+    prepared->peak = target->vector_flops;
+    const double *scalars = prepared_scalars(prepared);
+    double beta = efficiency(scalars[ELEMENTWISE_BETA]);
+    stream->fixed = greater(scalars[ELEMENTWISE_T0], 0);
+    stream->memory_rate = beta * target->memory_bandwidth;
+    stream->cache_rate = beta * target->cache_bandwidth;
+    stream->lane_rate = efficiency(scalars[ELEMENTWISE_EPS]) * target->vector_flops;
+    stream->flops = prepared->op->stream.flops;
+    set_row_bytes(stream, prepared->op, graph);
+}
+
+void stream_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost)
+{
+    const struct target *target = prepared->target;
+    const struct stream_cost *stream = &prepared->stream;
+    double bytes = stream->fixed_bytes;
+    cost->launches = 1;
+    cost->flops = rows * stream->flops;
+    for (int i = 0; i < BYTE_CLASS_COUNT; i++) {
+        cost->bytes[i] = rows * stream->row_bytes[i];
+        bytes += cost->bytes[i];
+    }
+    cost->bytes[BYTES_WEIGHTS] += stream->fixed_bytes;
+    double resident = rows * stream->resident_row_bytes;
+    cost->memory_bytes = greater(bytes - resident, 0) + missing_bytes(target, resident);
+    if (target->ideal) {
+        ideal_cost(target, prepared->format, false, target->vector_flops, cost);
+        return;
+    }
+    cost->use[RESOURCE_VECTOR] = cost->flops / stream->lane_rate;
+    cost->use[RESOURCE_CACHE] = bytes / stream->cache_rate;
+    cost->use[RESOURCE_MEMORY] = cost->memory_bytes / stream->memory_rate;
+    cost->floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
+    cost->floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;
+    cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
+    cost_finish(target, prepared->format, stream->fixed, cost);
+}

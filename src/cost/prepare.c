@@ -1,0 +1,137 @@
+/* Preparing a graph's operators and costing them by kind. */
+#include "cost/prepared.h"
+
+#include <string.h>
+
+static bool prepare_op(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
+                       const struct graph *graph)
+{
+    switch (prepared->op->kind) {
+    case OP_GEMM:
+        return gemm_prepare(prepared, arena, diag, graph);
+    case OP_ATTENTION:
+        return attention_prepare(prepared, arena, diag, graph);
+    case OP_RECURRENT:
+    case OP_CONV:
+        return recurrent_prepare(prepared, arena, diag, graph);
+    case OP_COLLECTIVE:
+        return collective_prepare(prepared, diag);
+    case OP_TRANSFER:
+        return transfer_prepare(prepared, diag, graph);
+    case OP_HOST:
+        return true;
+    default:
+        stream_prepare(prepared, graph);
+        return true;
+    }
+}
+
+struct prepared_op *cost_prepare(struct arena *arena, struct diag *diag, const struct graph *graph,
+                                 const struct target *target)
+{
+    size_t count = graph->op_count > 0 ? (size_t)graph->op_count : 1;
+    struct prepared_op *prepared = ARENA_ARRAY(arena, struct prepared_op, count);
+    if (!prepared) {
+        diag_error(diag, NOWHERE, "out of memory");
+        return NULL;
+    }
+    for (int i = 0; i < graph->op_count; i++) {
+        prepared[i].target = target;
+        prepared[i].op = &graph->ops[i];
+        if (!prepare_op(&prepared[i], arena, diag, graph))
+            return NULL;
+    }
+    return prepared;
+}
+
+static void cost_kind(const struct prepared_op *one, const struct segment *segments, int count,
+                      const struct step_totals totals[REGIME_ANY + 1], struct op_cost *cost)
+{
+    const struct op *op = one->op;
+    switch (op->kind) {
+    case OP_ATTENTION:
+        attention_cost(one, segments, count, cost);
+        return;
+    case OP_RECURRENT:
+    case OP_CONV:
+        recurrent_cost(one, segments, count, cost);
+        return;
+    case OP_HOST:
+        return;
+    default:
+        break;
+    }
+    double rows = op_rows(op, &totals[op->regime]);
+    if (!(rows > 0))
+        return;
+    switch (op->kind) {
+    case OP_GEMM:
+        (op->gemm.experts > 0 ? moe_cost : gemm_cost)(one, rows, cost);
+        break;
+    case OP_COLLECTIVE:
+        collective_cost(one, rows, cost);
+        break;
+    case OP_TRANSFER:
+        transfer_cost(one, rows, cost);
+        break;
+    default:
+        stream_cost(one, rows, cost);
+        break;
+    }
+}
+
+void cost_op(const struct prepared_op *prepared, int index, const struct segment *segments, int count,
+             const struct step_totals totals[REGIME_ANY + 1], struct op_cost *cost)
+{
+    memset(cost, 0, sizeof *cost);
+    cost_kind(&prepared[index], segments, count, totals, cost);
+    keep_power_limit(prepared[index].target, cost);
+}
+
+void cost_energy(const struct prepared_op *prepared, int index, const struct op_cost *cost,
+                 double parts[ENERGY_PART_COUNT])
+{
+    double sum = 0;
+    energy_parts(prepared[index].target, prepared[index].format, cost, parts);
+    for (int i = 0; i < ENERGY_PART_COUNT; i++)
+        sum += parts[i];
+    /* the op's time may have been stretched since: the shares are what counts */
+    for (int i = 0; i < ENERGY_PART_COUNT && sum > 0; i++)
+        parts[i] *= cost->energy / sum;
+}
+
+bool cost_follows_context(const struct prepared_op *prepared, int index)
+{
+    const struct op *op = prepared[index].op;
+    return op->kind == OP_ATTENTION || (op->kind != OP_HOST && op->rows == ROWS_CONTEXT);
+}
+
+static enum family family_in(const struct prepared_op *prepared, enum regime regime)
+{
+    const struct op *op = prepared->op;
+    if (op->kind != OP_ATTENTION || op->attention.part != PART_FUSED)
+        return prepared->family;
+    if (regime == REGIME_DECODE)
+        return op->attention.mla ? FAMILY_MLA_DECODE : FAMILY_ATTENTION_DECODE;
+    return op->attention.mla ? FAMILY_MLA_PREFILL : FAMILY_ATTENTION_PREFILL;
+}
+
+struct op_footing cost_footing(const struct prepared_op *prepared, int index, enum regime regime)
+{
+    const struct prepared_op *one = &prepared[index];
+    enum family family = family_in(one, regime);
+    return (struct op_footing){.family = family,
+                               .format = one->format,
+                               .peak_flops = one->peak,
+                               .calibration = one->target->calibrations[family][one->format]};
+}
+
+double cost_roof_time(const struct prepared_op *prepared, int index, const struct op_cost *cost)
+{
+    double compute = cost->flops > 0 && prepared[index].peak > 0 ? cost->flops / prepared[index].peak : 0;
+    double links = greater(cost->floor[RESOURCE_LINK], cost->floor[RESOURCE_NETWORK]);
+    /* what a stream finds in the cache has the cache's rate for a roof; matrix products read operands more
+     * than once */
+    double cache = prepared[index].family == FAMILY_ELEMENTWISE ? cost->floor[RESOURCE_CACHE] : 0;
+    return greater(greater(compute, greater(cost->floor[RESOURCE_MEMORY], cache)), links);
+}

@@ -1,0 +1,21 @@
+/* Prepared streams: norms, elementwise, gathers, routing, sampling, transforms. Private to cost/. */
+#ifndef RAFTER_COST_STREAM_COST_H
+#define RAFTER_COST_STREAM_COST_H
+
+#include "cost/rates.h"
+
+struct prepared_op;
+
+/* Bytes of one row by class; `resident` ones may still be in the cache. */
+struct stream_cost {
+    double row_bytes[BYTE_CLASS_COUNT];
+    double fixed_bytes; /* parameters read once */
+    double resident_row_bytes;
+    double flops; /* a row */
+    double fixed, memory_rate, cache_rate, lane_rate;
+};
+
+void stream_prepare(struct prepared_op *prepared, const struct graph *graph);
+void stream_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
+
+#endif

@@ -1,0 +1,216 @@
+/* Resolving a device and a software stack into rates, scalars and energies. */
+#include "cost/rates.h"
+
+#include <string.h>
+
+/* Energy of moving a byte, where a device description gives none.
+ * DRAM: whole-device power per bit of HBM2E 6.0 pJ, GDDR6 7.5 pJ (Micron's table at
+ * kylolab.com/ultra-bandwidth-solutions.html): 48 and 60 pJ/byte. DDR, LPDDR and flash have no opened source
+ * (unverified): they are given GDDR6's, an interface across a board like theirs.
+ * Links: 5.5 pJ/bit for a 112 Gbit/s serial link against 1.3 for NVLink-C2C (besthub.dev, "Why Nvidia's
+ * NVLink C2C Is Redefining GPU-CPU Interconnects"): 44 pJ/byte. Shared cache: unverified; a tenth of HBM2E's,
+ * wires across a die instead of an interposer and arrays. */
+#define HBM_J_PER_BYTE   48e-12
+#define BOARD_J_PER_BYTE 60e-12
+#define LINK_J_PER_BYTE  44e-12
+#define CACHE_J_PER_BYTE 4.8e-12
+
+static double tier_energy(const struct memory_tier *tier)
+{
+    if (tier->energy > 0)
+        return tier->energy;
+    if (tier->cache)
+        return CACHE_J_PER_BYTE;
+    return tier->name && strncmp(tier->name, "hbm", 3) == 0 ? HBM_J_PER_BYTE : BOARD_J_PER_BYTE;
+}
+
+/* fp32 lanes. Where none are given: another float's lanes, else a sixteenth of the matrix units' slowest
+ * rate, the ratio of fp32 lanes to bf16 matrix units on A100 (19.5 to 312 TFLOP/s). */
+static double lane_rate(const struct device *device)
+{
+    static const enum number_format others[] = {FORMAT_FP32, FORMAT_FP16, FORMAT_BF16, FORMAT_FP64};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (device->vector[others[i]].flops > 0)
+            return device->vector[others[i]].flops;
+    double slowest = 0;
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        double flops = device->matrix[f].flops > 0 ? device->matrix[f].flops : device->vector[f].flops;
+        if (flops > 0 && (slowest <= 0 || flops < slowest))
+            slowest = flops;
+    }
+    return slowest / 16;
+}
+
+static bool set_rates(struct target *target, struct diag *diag)
+{
+    const struct device *device = target->device;
+    const struct memory_tier *memory = device_memory(device), *cache = device_shared_cache(device);
+    if (!memory || !(memory->bandwidth > 0))
+        return diag_error(diag, device->where, "%s has no memory with a bandwidth", device->id);
+    target->memory_bandwidth = memory->bandwidth;
+    target->cache_bandwidth = greater(cache ? cache->bandwidth : 0, memory->bandwidth);
+    target->cache_capacity = cache ? cache->capacity : 0;
+    target->vector_flops = lane_rate(device);
+    target->units = device->units.count > 0 ? device->units.count : 1;
+    if (!(target->vector_flops > 0))
+        return diag_error(diag, device->where, "%s has no compute rate", device->id);
+    return true;
+}
+
+/* A device that computes, streams from memory and from the cache all at full rate draws its TDP, so
+ *   energy per FLOP = (TDP - idle - BW e_memory - BW_cache e_cache) / peak, at least 0.
+ * All stay 0 where the TDP is unknown. */
+static void set_energy(struct target *target)
+{
+    const struct device *device = target->device;
+    const struct memory_tier *cache = device_shared_cache(device);
+    if (!(device->power.tdp > 0))
+        return;
+    target->energy_per_byte = tier_energy(device_memory(device));
+    target->energy_per_cache_byte = cache ? tier_energy(cache) : 0;
+    const struct link *link = target->scale_up ? target->scale_up : target->network;
+    target->energy_per_wire_byte = link && link->energy > 0 ? link->energy : LINK_J_PER_BYTE;
+    double watts = device->power.tdp - device->power.idle -
+                   target->memory_bandwidth * target->energy_per_byte -
+                   target->cache_bandwidth * target->energy_per_cache_byte;
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        double peak = format_peak(device, (enum number_format)f);
+        target->energy_per_flop[f] = peak > 0 && watts > 0 ? watts / peak : 0;
+    }
+}
+
+static bool set_power_limit(struct target *target, struct diag *diag)
+{
+    const struct device *device = target->device;
+    const struct power *power = &device->power;
+    if (!(power->cap > 0) || power->cap >= power->tdp)
+        return true;
+    if (power->cap <= power->idle)
+        return diag_error(diag, device->where,
+                          "%s: power.cap: found %g W, expected more than the idle power of %g W", device->id,
+                          power->cap, power->idle);
+    target->power_limit = power->cap - power->idle;
+    return true;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+static bool joins(const struct system_link *link, const char *role)
+{
+    size_t count = link->between.count;
+    return count > 0 && same(link->between.items[0], role) && same(link->between.items[count - 1], role);
+}
+
+/* The system's own links come before the device's. */
+static const struct link *link_of(const struct system *system, enum link_kind kind)
+{
+    const struct system_member *member = &system->members[0];
+    for (size_t i = 0; i < system->link_count; i++)
+        if (system->links[i].link.kind == (int)kind && joins(&system->links[i], member->role))
+            return &system->links[i].link;
+    return device_link(member->device, kind);
+}
+
+static void set_links(struct target *target, const struct system *system)
+{
+    target->scale_up = link_of(system, LINK_SCALE_UP);
+    if (!target->scale_up) /* peers then meet on the host's bus */
+        target->scale_up = link_of(system, LINK_HOST);
+    target->network = link_of(system, LINK_NETWORK);
+    target->ranks_per_node = !target->scale_up             ? 1
+                             : target->scale_up->peers > 0 ? target->scale_up->peers + 1
+                                                           : 0;
+}
+
+/* How well a block fits the stack, best first; RANKS: not at all. The stack's own description (facts about
+ * its kernels on any device) stands between its measurements on this device and what other stacks measured.
+ */
+enum { RANK_SELF, RANK_OWN_FILE, RANK_ALIKE, RANK_ANY = RANK_ALIKE + 16, RANKS };
+
+static int rank_block(const struct software *software, const struct calibration *block, bool own_file)
+{
+    bool any = !block->software || strcmp(block->software, "*") == 0;
+    if (own_file)
+        return any || same(block->software, software->id) ? RANK_OWN_FILE : RANKS;
+    if (any)
+        return RANK_ANY;
+    if (same(block->software, software->id))
+        return RANK_SELF;
+    for (size_t i = 0; i < software->calibrated_as.count && i < RANK_ANY - RANK_ALIKE; i++)
+        if (same(block->software, software->calibrated_as.items[i]))
+            return RANK_ALIKE + (int)i;
+    return RANKS;
+}
+
+static void apply_to(struct target *target, const struct calibration *block, int format)
+{
+    double *scalars = target->scalars[block->family][format];
+    for (int i = 0; i < families[block->family].count; i++)
+        if (block->given[i])
+            scalars[i] = block->values[i];
+    target->calibrations[block->family][format] = block;
+}
+
+/* Lays the blocks of one rank over what is there: those for any format below those for one. */
+static void apply_rank(struct target *target, const struct calibration *blocks, size_t count, bool own_file,
+                       int rank)
+{
+    for (int specific = 0; specific < 2; specific++)
+        for (size_t i = 0; i < count; i++) {
+            const struct calibration *block = &blocks[i];
+            if (block->family < 0 || block->family >= FAMILY_COUNT || block->format < 0 ||
+                block->format >= FORMAT_COUNT || (block->format != FORMAT_NONE) != specific ||
+                rank_block(target->software, block, own_file) != rank)
+                continue;
+            if (specific)
+                apply_to(target, block, block->format);
+            else
+                for (int f = 0; f < FORMAT_COUNT; f++)
+                    apply_to(target, block, f);
+        }
+}
+
+static void set_scalars(struct target *target)
+{
+    const struct device *device = target->device;
+    const struct software *software = target->software;
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        for (int f = 0; f < FORMAT_COUNT; f++)
+            for (int i = 0; i < families[family].count; i++)
+                target->scalars[family][f][i] = families[family].scalars[i].fallback;
+    if (target->ideal)
+        return;
+    for (int rank = RANKS - 1; rank >= 0; rank--) {
+        if (rank >= RANK_ALIKE && rank < RANK_ANY &&
+            (size_t)(rank - RANK_ALIKE) >= software->calibrated_as.count)
+            continue;
+        if (rank == RANK_OWN_FILE)
+            apply_rank(target, software->calibrations, software->calibration_count, true, rank);
+        else
+            apply_rank(target, device->calibrations, device->calibration_count, false, rank);
+    }
+}
+
+bool target_resolve(struct target *target, struct diag *diag, const struct system *system,
+                    const struct software *software, const struct graph_types *types)
+{
+    memset(target, 0, sizeof *target);
+    if (system->member_count == 0 || !system->members[0].device)
+        return diag_error(diag, system->where, "a system without devices");
+    target->device = system->members[0].device;
+    target->software = software;
+    target->residency = true;
+    target->ideal = software->ideal;
+    target->activation_type = types->activations;
+    set_links(target, system);
+    if (!set_rates(target, diag))
+        return false;
+    set_energy(target);
+    if (!set_power_limit(target, diag))
+        return false;
+    set_scalars(target);
+    return true;
+}

@@ -1,0 +1,115 @@
+/* Decode: cycles of steps on a growing context, summed by quadrature. */
+#include "estimate/phases.h"
+
+#include <math.h>
+
+const struct plan *phase_plan(const struct deployment *deployment, const struct phase *phase)
+{
+    return deployment->pools[0].plans[phase->plan];
+}
+
+/* One step of a phase, after `cycles` cycles: each stratum's sequences at their own context. */
+void phase_step(const struct decode *decode, const struct phase *phase, double cycles, struct step *step)
+{
+    const struct request *request = decode->request;
+    const struct generation *generation = &decode->deployment->generation;
+    const struct plan *plan = phase_plan(decode->deployment, phase);
+    step->count = request->strata;
+    for (int i = 0; i < request->strata; i++) {
+        double prompt = prompt_tokens(plan, request, i);
+        /* steps of a phase that follow each other see one more token each: the mean of them stands for all */
+        double context = prompt + cycles * generation->tokens_per_cycle + phase->context_offset +
+                         (phase->steps - 1) / 2 * phase->new_tokens;
+        step->segments[i] = (struct segment){.sequences = decode->sequences / request->strata,
+                                             .new_tokens = phase->new_tokens,
+                                             .context = context,
+                                             .prefix = request->prefix_reused ? request->shared_prefix : 0,
+                                             .sampled = phase->sampled,
+                                             .mask = phase->mask};
+    }
+}
+
+/* A step of all micro-batches: with several in flight a stage works on one while the next works on another.
+ */
+double step_pace(const struct decode *decode, const struct plan *plan, const struct step_cost *cost)
+{
+    return plan->parallel.pp > 1 ? fmax(cost->time, decode->micro_batches * cost->stage_time) : cost->time;
+}
+
+double cycle_time(void *context, double cycles)
+{
+    struct decode *decode = context;
+    const struct generation *generation = &decode->deployment->generation;
+    double time = 0;
+    for (int i = 0; i < generation->phases; i++) {
+        const struct phase *phase = &generation->cycle[i];
+        const struct plan *plan = phase_plan(decode->deployment, phase);
+        struct step_cost *cost = &decode->scratch->phases[i];
+        struct step step;
+        phase_step(decode, phase, cycles, &step);
+        plan_step(plan, &step, decode->started, cost);
+        time += phase->steps * step_pace(decode, plan, cost);
+    }
+    decode->started = true;
+    return time;
+}
+
+/* Cycles after which a stratum's context fills a window: the cost has a kink there. */
+static int window_breaks(const struct decode *decode, double breaks[BREAKS_MOST])
+{
+    const struct request *request = decode->request;
+    const struct plan *plan = decode->deployment->pools[0].plans[0];
+    int count = 0;
+    for (int op = 0; op < plan->graph.op_count; op++) {
+        const struct op *work = &plan->graph.ops[op];
+        if (work->kind != OP_ATTENTION || work->attention.window <= 0)
+            continue;
+        for (int i = 0; i < request->strata && count < BREAKS_MOST; i++) {
+            double tokens = work->attention.window - 1 - prompt_tokens(plan, request, i);
+            breaks[count++] = tokens / decode->deployment->generation.tokens_per_cycle;
+        }
+    }
+    return count;
+}
+
+double decode_cycles(const struct generation *generation, double output)
+{
+    return (output - 1) / generation->tokens_per_cycle; /* the prefill gives the first token */
+}
+
+static void sum_energy(const struct decode *decode, struct spent *spent)
+{
+    const struct generation *generation = &decode->deployment->generation;
+    /* energy, FLOPs and bytes are as linear in the context as time is: the mean cycle stands for all */
+    for (int i = 0; i < generation->phases; i++) {
+        const struct plan *plan = phase_plan(decode->deployment, &generation->cycle[i]);
+        const struct step_cost *cost = &decode->scratch->phases[i];
+        double times = generation->cycle[i].steps * decode->micro_batches * ranks_per_stage(plan);
+        spent->energy += times * cost->energy;
+        spent->flops += times * cost->flops;
+        spent->bytes += times * cost->bytes;
+        spent->steps += generation->cycle[i].steps;
+    }
+}
+
+struct spent decode_run(struct decode *decode)
+{
+    struct spent spent = {0}, cycle = {0};
+    const struct plan *plan = decode->deployment->pools[0].plans[0];
+    const struct request *request = decode->request;
+    double cycles = decode_cycles(&decode->deployment->generation, request->output), breaks[BREAKS_MOST];
+    int micro = plan->parallel.micro_batches > 0 ? plan->parallel.micro_batches : plan->parallel.pp;
+    decode->micro_batches = plan->parallel.pp > 1 ? fmin(micro, request->batch) : 1;
+    decode->sequences = request->batch / decode->micro_batches;
+    if (cycles <= 0)
+        return spent;
+    sum_over_cycles(cycle_time, decode, cycles, breaks, window_breaks(decode, breaks), decode->scratch->nodes,
+                    &spent.time);
+    cycle_time(decode, (cycles - 1) / 2);
+    sum_energy(decode, &cycle);
+    spent.energy = cycle.energy * cycles;
+    spent.flops = cycle.flops * cycles;
+    spent.bytes = cycle.bytes * cycles;
+    spent.steps = cycle.steps * cycles;
+    return spent;
+}

@@ -1,0 +1,118 @@
+/* What a reader should know before trusting an answer. */
+#include "estimate/estimate.h"
+
+#include <math.h>
+
+enum { WARNINGS_MOST = 64 };
+
+struct warnings {
+    struct arena *arena;
+    const char **lines;
+    size_t count;
+};
+
+static void warn(struct warnings *warnings, const char *line)
+{
+    if (line && warnings->count < WARNINGS_MOST)
+        warnings->lines[warnings->count++] = line;
+}
+
+static void warn_calibration(struct warnings *warnings, const struct resolved *resolved,
+                             const struct answer *answer)
+{
+    const struct plan *plan = resolved->deployment.pools[0].plans[0];
+    if (plan->target.ideal)
+        warn(warnings, "ideal software: data-sheet rates without overheads; real stacks take longer");
+    else if (answer->calibration == PROVENANCE_NONE)
+        warn(warnings,
+             arena_printf(warnings->arena,
+                          "%s with %s is not calibrated: operators that make up over 5%% of the time run at "
+                          "data-sheet rates",
+                          plan->target.device->id, plan->software->id));
+    else if (answer->calibration == PROVENANCE_FAMILY_DEFAULT)
+        warn(warnings, arena_printf(warnings->arena,
+                                    "%s with %s runs on the defaults of its device family, not on "
+                                    "measurements of its own",
+                                    plan->target.device->id, plan->software->id));
+}
+
+static void warn_unverified(struct warnings *warnings, const struct device *device)
+{
+    if (device->unverified > 0)
+        warn(warnings,
+             arena_printf(warnings->arena, "%s: %d group%s of figures unverified (`rafter show %s`)",
+                          device->id, device->unverified, device->unverified > 1 ? "s" : "", device->id));
+}
+
+static void warn_empirical(struct warnings *warnings, const struct resolved *resolved)
+{
+    const char **lines;
+    size_t count = stack_empirical(&resolved->deployment.stack, warnings->arena, &lines);
+    for (size_t i = 0; i < count; i++)
+        warn(warnings, arena_printf(warnings->arena, "empirical input: %s", lines[i]));
+}
+
+static void warn_workload(struct warnings *warnings, const struct resolved *resolved)
+{
+    const struct workload *workload = &resolved->workload;
+    const struct plan *plan = resolved->deployment.pools[0].plans[0];
+    if (workload->output.kind != DISTRIBUTION_FIXED)
+        warn(warnings, arena_printf(warnings->arena,
+                                    "output lengths vary: figures are of a request with the mean "
+                                    "output, %.1f tokens",
+                                    resolved->request.output));
+    if (workload->shared_prefix > 0 && !resolved->request.prefix_reused)
+        warn(warnings, "the workload has a shared prefix that nothing reuses: add --with shared-prefix");
+    if (workload->arrivals.rate > 0)
+        warn(warnings, "arrivals are not modelled: the batch runs as one closed loop");
+    if (plan->model->vision)
+        warn(warnings, "images are not part of the prompt: the vision tower takes memory only");
+    if (plan->model->generation == GENERATION_MASKED_DIFFUSION)
+        warn(warnings, "masked diffusion: ttft is the time to the first denoised block");
+}
+
+/* Options that have nothing to work on here. */
+static void warn_idle_options(struct warnings *warnings, const struct resolved *resolved)
+{
+    const struct parallelism *parallel = &resolved->deployment.pools[0].plans[0]->parallel;
+    const struct model *model = resolved->deployment.pools[0].plans[0]->model;
+    bool experts = false;
+    for (size_t i = 0; i < model->block_count; i++)
+        experts |= model->blocks[i].ffn == FFN_MOE;
+    if (parallel->micro_batches > 0 && parallel->pp == 1)
+        warn(warnings, "micro-batches change nothing: there is one pipeline stage");
+    if (parallel->sp && parallel->tp == 1)
+        warn(warnings, "sequence parallelism changes nothing: tp is 1");
+    if (parallel->expert_skew > 0 && !experts)
+        warn(warnings,
+             arena_printf(warnings->arena, "an expert skew changes nothing: %s has no experts", model->id));
+}
+
+/* A peak power above what the device may draw says that clocks would drop. */
+static void warn_power(struct warnings *warnings, const struct resolved *resolved,
+                       const struct answer *answer)
+{
+    const struct plan *plan = resolved->deployment.pools[0].plans[0];
+    double limit = plan->target.device->power.tdp * answer->devices + plan->system->extra_power;
+    if (answer->power_w > 1.02 * limit)
+        warn(warnings, arena_printf(warnings->arena,
+                                    "mean power of %.0f W exceeds the devices' %.0f W: clocks would "
+                                    "drop",
+                                    answer->power_w, limit));
+}
+
+size_t estimate_warnings(const struct resolved *resolved, const struct answer *answer, struct arena *arena,
+                         const char ***lines)
+{
+    struct warnings warnings = {arena, ARENA_ARRAY(arena, const char *, WARNINGS_MOST), 0};
+    *lines = warnings.lines;
+    if (!warnings.lines)
+        return 0;
+    warn_calibration(&warnings, resolved, answer);
+    warn_unverified(&warnings, resolved->deployment.pools[0].plans[0]->target.device);
+    warn_empirical(&warnings, resolved);
+    warn_workload(&warnings, resolved);
+    warn_idle_options(&warnings, resolved);
+    warn_power(&warnings, resolved, answer);
+    return warnings.count;
+}

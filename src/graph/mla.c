@@ -1,0 +1,99 @@
+/* Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): K and V are up-projections of a cached latent.
+ * Long prompts expand the latent; decode absorbs the up-projections into the query and the output, and
+ * attends to the latent itself as one shared KV head. */
+#include "graph/build.h"
+
+struct mla_shard {
+    double heads, nope, rope, value, latent;
+};
+
+static void add_query(struct graph *graph, int block, const struct mla_spec *spec,
+                      const struct mla_shard *shard)
+{
+    double hidden = graph->model->hidden, rows = attention_share(graph);
+    double width = shard->heads * (shard->nope + shard->rope);
+    if (spec->q_lora_rank == 0) {
+        add_linear(graph, OP_NAME_Q_PROJ, block, width, hidden, false)->rows_factor = rows;
+        return;
+    }
+    add_linear(graph, OP_NAME_MLA_Q_DOWN, block, spec->q_lora_rank, hidden, false)->rows_factor = rows;
+    add_norm(graph, OP_NAME_MLA_Q_NORM, block, spec->q_lora_rank, 1, false)->rows_factor = rows;
+    add_linear(graph, OP_NAME_MLA_Q_UP, block, width, spec->q_lora_rank, false)->rows_factor = rows;
+}
+
+static int add_latent(struct graph *graph, int block, const struct mla_shard *shard)
+{
+    double hidden = graph->model->hidden, rows = attention_share(graph);
+    double cached = shard->latent + shard->rope;
+    double q_rope = shard->heads * shard->rope;
+    add_linear(graph, OP_NAME_MLA_KV_DOWN, block, cached, hidden, false)->rows_factor = rows;
+    add_norm(graph, OP_NAME_MLA_KV_NORM, block, shard->latent, 1, false)->rows_factor = rows;
+    int cache = add_kv_buffer(graph, "kv_latent", block, cached, 0);
+    struct op *op = add_stream(graph, OP_NAME_ROPE_KV_WRITE, OP_ELEMENTWISE, block, q_rope + cached, q_rope,
+                               3 * (q_rope + shard->rope));
+    op->rows_factor = rows;
+    op->cache = cache;
+    op->writes_cache = true;
+    return cache;
+}
+
+static struct op *add_mla_core(struct graph *graph, int block, const struct mla_shard *shard, int cache,
+                               enum regime regime, bool absorbed)
+{
+    struct op *op = graph_add_op(graph, OP_NAME_ATTENTION, OP_ATTENTION, block);
+    op->regime = regime;
+    op->cache = cache;
+    op->reads_cache = absorbed; /* the expanded K and V are activations */
+    op->rows_factor = attention_share(graph);
+    op->attention.mla = true;
+    op->attention.latent = absorbed;
+    op->attention.heads = shard->heads;
+    op->attention.kv_heads = absorbed ? 1 : shard->heads;
+    op->attention.qk_dim = (absorbed ? shard->latent : shard->nope) + shard->rope;
+    op->attention.v_dim = absorbed ? shard->latent : shard->value;
+    op->attention.q_type = graph->types.activations;
+    return op;
+}
+
+/* One product per head with its slice of the up-projection, whose buffer the expanding kernel owns. */
+static void add_absorbed(struct graph *graph, const char *name, int block, double n, double k, double heads,
+                         int weights)
+{
+    struct op *op = graph_add_op(graph, name, OP_GEMM, block);
+    op->regime = REGIME_DECODE;
+    op->weights = weights;
+    op->rows_factor = attention_share(graph);
+    op->gemm.n = n;
+    op->gemm.k = k;
+    op->gemm.batch = heads;
+    op->gemm.a_type = op->gemm.c_type = graph->types.activations;
+}
+
+void build_mla(struct graph *graph, int block)
+{
+    const struct mla_spec *spec = &graph->model->blocks[block].mla;
+    struct mla_shard shard = {.heads = spec->heads / (double)graph->parallel.tp,
+                              .nope = spec->qk_nope_head_dim,
+                              .rope = spec->qk_rope_head_dim,
+                              .value = spec->v_head_dim,
+                              .latent = spec->kv_lora_rank};
+    double rows = attention_share(graph);
+    bool absorb = graph->software->absorb_mla;
+
+    add_query(graph, block, spec, &shard);
+    int cache = add_latent(graph, block, &shard);
+    struct op *expand = add_linear(graph, OP_NAME_MLA_KV_UP, block, shard.heads * (shard.nope + shard.value),
+                                   shard.latent, false);
+    int weights = expand->weights;
+    expand->rows = ROWS_CONTEXT; /* a chunk on cached context expands the cached latents too */
+    expand->rows_factor = rows;
+    expand->regime = absorb ? REGIME_PREFILL : REGIME_ANY;
+    add_mla_core(graph, block, &shard, cache, absorb ? REGIME_PREFILL : REGIME_ANY, false);
+    if (absorb) {
+        add_absorbed(graph, OP_NAME_MLA_Q_ABSORB, block, shard.latent, shard.nope, shard.heads, weights);
+        add_mla_core(graph, block, &shard, cache, REGIME_DECODE, true);
+        add_absorbed(graph, OP_NAME_MLA_V_UP, block, shard.value, shard.latent, shard.heads, weights);
+    }
+    add_linear(graph, OP_NAME_O_PROJ, block, graph->model->hidden, shard.heads * shard.value, false)
+        ->rows_factor = rows;
+}

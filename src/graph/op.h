@@ -1,0 +1,191 @@
+/* Operators and buffers: what work is done and what memory it needs; never how long it takes. All dimensions
+ * are of one rank (tensor, expert and pipeline shards already cut). */
+#ifndef RAFTER_GRAPH_OP_H
+#define RAFTER_GRAPH_OP_H
+
+#include "graph/op_names.h"
+#include "graph/step.h"
+#include "spec/element_type.h"
+
+enum op_kind {
+    OP_GEMM, /* C[m,n] = A[m,k] B[n,k]; grouped over experts when experts > 0 */
+    OP_ATTENTION,
+    OP_RECURRENT,
+    OP_CONV,
+    OP_NORM,
+    OP_ELEMENTWISE,
+    OP_GATHER, /* table look-ups, permutations */
+    OP_ROUTE,
+    OP_SAMPLE,
+    OP_TRANSFORM, /* quantise, decompress, decrypt, select */
+    OP_COLLECTIVE,
+    OP_TRANSFER,
+    OP_HOST,
+    OP_KIND_COUNT
+};
+
+const char *op_kind_name(enum op_kind kind); /* "gemm" */
+
+/* What a row count m follows. */
+enum rows {
+    ROWS_TOKENS,  /* new tokens of the regime's segments */
+    ROWS_SAMPLED, /* positions whose logits are computed */
+    ROWS_SEQUENCES,
+    ROWS_CONTEXT /* cached and new tokens: what rewrites or expands the whole KV cache */
+};
+
+/* C[m,n] = A[m,k] B[n,k], `batch` times (one per head in MLA's absorbed products). B is a weight buffer. */
+struct gemm_work {
+    double n, k;
+    double batch;
+    struct element_type
+        a_type; /* as computed with; a type other than the previous op's is made by a TRANSFORM op */
+    struct element_type c_type;
+    bool bias;
+    /* grouped over experts: m rows are tokens; each goes to top_k of `experts`, of which `local_experts` are
+     * here */
+    double experts; /* 0: not grouped */
+    double local_experts;
+    double top_k;
+    double skew;  /* exponent of the experts' popularity power law; 0: balanced */
+    double ranks; /* expert-parallel ranks, for the hottest rank's share under skew */
+};
+
+enum attention_part { PART_FUSED, PART_QK, PART_SOFTMAX, PART_PV }; /* unfused attention is three ops */
+
+/* Scaled dot-product attention over the segments of the op's regime. KV is read from the op's cache buffer.
+ */
+struct attention_work {
+    double heads;    /* query heads */
+    double kv_heads; /* as read: 1 latent head for absorbed MLA */
+    double qk_dim;
+    double v_dim;
+    double window;    /* 0: none */
+    bool latent;      /* V is part of K (absorbed MLA): KV is read once */
+    bool mla;         /* its calibration family */
+    bool prefix_once; /* a shared prefix's KV is read once for all sequences */
+    enum attention_part part;
+    struct element_type q_type;
+};
+
+enum recurrence { RECURRENCE_MAMBA1, RECURRENCE_MAMBA2, RECURRENCE_GATED_DELTANET, RECURRENCE_MLSTM };
+
+/* A recurrence over new tokens with a state per sequence [heads, key_dim, value_dim] (Mamba: channels x
+ * state). */
+struct recurrent_work {
+    enum recurrence kind;
+    double heads;
+    double key_dim;
+    double value_dim;
+    double chunk; /* tokens of a chunk of the chunkwise form in prefill; 1: sequential scan */
+};
+
+/* Causal depthwise convolution over `channels` with `width` taps. */
+struct conv_work {
+    double channels;
+    double width;
+};
+
+/* Streams: norms, elementwise, gathers, routing, sampling, transforms. Per row: values read and written, lane
+ * FLOPs. */
+struct stream_work {
+    double read;       /* elements a row */
+    double written;    /* elements a row */
+    double flops;      /* a row */
+    double fixed_read; /* elements read once per execution (norm weights) */
+    double fixed_read_bytes_each;
+    struct element_type read_type;
+    struct element_type write_type;
+};
+
+enum collective {
+    COLLECTIVE_ALL_REDUCE,
+    COLLECTIVE_ALL_GATHER,
+    COLLECTIVE_REDUCE_SCATTER,
+    COLLECTIVE_ALL_TO_ALL
+};
+
+/* Among `ranks` devices. bytes_per_row: of the message per rank before the operation (all-gather: of its
+ * shard). */
+struct collective_work {
+    enum collective kind;
+    double ranks;
+    double bytes_per_row;
+};
+
+/* Point to point: to the next pipeline stage. */
+struct transfer_work {
+    double bytes_per_row;
+};
+
+enum { BUFFER_NONE = -1, OUTSIDE_LAYERS = -1 };
+
+struct op {
+    const char *name; /* of op_names.h */
+    enum op_kind kind;
+    enum regime regime; /* whose segments it works on */
+    enum rows rows;
+    double rows_factor; /* m = rows counted * this; below 1 (a share of the tokens) m is rounded up */
+    int block;          /* of the model, or OUTSIDE_LAYERS */
+    double per_layer;   /* executions in each layer of the block (once per step outside) */
+    int weights;        /* buffer read as B operand or parameters; BUFFER_NONE */
+    int cache;          /* KV or state buffer read or written; BUFFER_NONE */
+    bool reads_cache;
+    bool writes_cache;
+    bool on_first_stage; /* outside layers: runs on the first pipeline stage, else the last */
+    int device;          /* instance of the pool it runs on; 0: the pool's own */
+    int overlap_group;   /* ops of one group may run at once; 0: alone */
+    int waits_for;       /* index of the op whose end it needs; -1: the one before */
+    union {
+        struct gemm_work gemm;
+        struct attention_work attention;
+        struct recurrent_work recurrent;
+        struct conv_work conv;
+        struct stream_work stream;
+        struct collective_work collective;
+        struct transfer_work transfer;
+    };
+};
+
+/* The rows m that the op works on, given the totals of its own regime: counted, scaled, a share rounded up.
+ */
+double op_rows(const struct op *op, const struct step_totals *totals);
+
+enum buffer_class {
+    BUFFER_WEIGHTS,
+    BUFFER_KV, /* KV cache and recurrent states: lives as long as the request */
+    BUFFER_ACTIVATIONS,
+    BUFFER_RESERVED,
+    BUFFER_CLASS_COUNT
+};
+
+/* Memory on one rank. WEIGHTS: `copies` matrices [rows, cols] in each layer. KV: `elements` values a token
+ * (or, when per_sequence, a sequence) in each layer, tokens capped at `window` and rounded up to pages.
+ * ACTIVATIONS: elements a token of the step, not per layer. RESERVED: bytes. */
+struct buffer {
+    const char *name;
+    enum buffer_class class;
+    struct element_type type;
+    int block; /* of the model, or OUTSIDE_LAYERS */
+    double rows, cols, copies;
+    double touched; /* WEIGHTS: fraction read by one execution: 1; a look-up table: 0 (rows are counted) */
+    double elements;
+    bool per_sequence;
+    double window;         /* 0: none */
+    double page_tokens;    /* 1: none */
+    double sequence_share; /* of the step's sequences on this rank: 1, or 1/dp */
+    double bytes;          /* RESERVED */
+    bool on_first_stage;
+    bool on_last_stage; /* both for OUTSIDE_LAYERS only; a tied embedding is on both */
+    int tier;           /* memory tier index it is planned into; -1: the device's main memory */
+};
+
+/* Bytes of one layer's weights in the buffer (WEIGHTS). */
+double buffer_layer_bytes(const struct buffer *buffer);
+/* Bytes of one token of one sequence in one layer (KV, not per_sequence) or of one sequence (per_sequence).
+ */
+double buffer_token_bytes(const struct buffer *buffer);
+/* Bytes that `sequences` sequences of `context` tokens hold in one layer: window, pages and share applied. */
+double buffer_kv_bytes(const struct buffer *buffer, double sequences, double context);
+
+#endif

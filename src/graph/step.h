@@ -1,0 +1,56 @@
+/* Steps: one forward pass each. Prefill, decode, chunks on cached context, verification trees and diffusion
+ * blocks are all steps, so that there is one cost path. */
+#ifndef RAFTER_GRAPH_STEP_H
+#define RAFTER_GRAPH_STEP_H
+
+#include <stdbool.h>
+
+enum mask {
+    MASK_CAUSAL, /* each new token sees the cached ones and the new ones up to itself */
+    MASK_TREE,   /* draft trees: ancestors only; kernels compute all pairs among the new tokens */
+    MASK_BLOCK,  /* diffusion block: cached ones and all new ones */
+    MASK_FULL    /* bidirectional: all new ones; as BLOCK, named for encoders */
+};
+
+/* Sequences that move alike. Counts may be expected values. A layer's own window limits any mask further. */
+struct segment {
+    double sequences;
+    double new_tokens; /* a sequence */
+    double context;    /* tokens a sequence has in the KV cache before this step, shared prefix included */
+    double prefix;     /* of these, how many are one shared prefix of all the segment's sequences */
+    double sampled;    /* positions a sequence whose logits are computed */
+    enum mask mask;
+    int layer_first; /* layers [first, last) that the tokens pass; last 0: to the end */
+    int layer_last;
+};
+
+enum { SEGMENTS_MOST = 16 };
+
+struct step {
+    struct segment segments[SEGMENTS_MOST];
+    int count;
+};
+
+/* Which kernels a segment runs on: DECODE where few new tokens per sequence meet a cached context (query rows
+ * fit one tile; at most DECODE_TOKENS_MOST), else PREFILL. */
+enum { DECODE_TOKENS_MOST = 16 };
+enum regime { REGIME_PREFILL = 1, REGIME_DECODE = 2, REGIME_ANY = 3 };
+enum regime segment_regime(const struct segment *segment);
+
+/* Sums over the segments of a regime that pass the layers in question. */
+struct step_totals {
+    double sequences;
+    double tokens;
+    double sampled;
+    double context; /* cached and new tokens */
+};
+
+void step_totals_add(struct step_totals *totals, const struct segment *segment);
+
+/* (query, key) pairs of one sequence under mask and window (0: none): what attention must compute, to the
+ * token. */
+double segment_pairs(const struct segment *segment, double window);
+/* KV tokens of one sequence that its new tokens read, the new ones included. */
+double segment_kv_tokens(const struct segment *segment, double window);
+
+#endif

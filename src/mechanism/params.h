@@ -1,0 +1,19 @@
+/* Parameter declarations of mechanisms: the one place that YAML checks, `rafter show` and the docs come from.
+ */
+#ifndef RAFTER_MECHANISM_PARAMS_H
+#define RAFTER_MECHANISM_PARAMS_H
+
+#include "spec/schema.h"
+
+enum parameter_role {
+    PARAMETER_STRUCTURAL,
+    PARAMETER_EMPIRICAL
+}; /* empirical: marked as such in every output */
+
+/* A field of the mechanism's parameter struct, and what it is. schema_read does the checks. */
+struct mechanism_parameters {
+    const struct schema *schema;
+    const char *const *empirical; /* keys of the empirical ones, ended by NULL; may be NULL */
+};
+
+#endif

@@ -1,0 +1,129 @@
+#include "spec/software.h"
+
+#include "spec/source_notes.h"
+
+COUNT_FOLLOWS(struct software, calibrations, calibration_count);
+COUNT_FOLLOWS(struct software, sources, source_count);
+
+/* Bounds that catch a wrong unit. */
+#define HOST_MOST     60.0 /* s */
+#define RESERVED_MOST 1e13 /* bytes */
+
+#define FLAG(member, text)                                                                                   \
+    {                                                                                                        \
+        .key = #member, .kind = FIELD_BOOL, .offset = offsetof(struct software, member), .doc = text         \
+    }
+#define FLAG_ON(member, text)                                                                                \
+    {                                                                                                        \
+        .key = #member, .kind = FIELD_BOOL, .offset = offsetof(struct software, member), .fallback = "true", \
+        .doc = text                                                                                          \
+    }
+#define HOST_TIME(member, text)                                                                              \
+    {                                                                                                        \
+        .key = #member, .kind = FIELD_QUANTITY, .offset = offsetof(struct software, member),                 \
+        .dimension = DIM_SECONDS, .min = 0, .max = HOST_MOST, .doc = text                                    \
+    }
+#define RESERVED(member, text)                                                                               \
+    {                                                                                                        \
+        .key = #member, .kind = FIELD_QUANTITY, .offset = offsetof(struct software, member),                 \
+        .dimension = DIM_BYTES, .min = 0, .max = RESERVED_MOST, .doc = text                                  \
+    }
+
+static const struct field software_fields[] = {
+    {.key = "name",
+     .kind = FIELD_STRING,
+     .offset = offsetof(struct software, name),
+     .required = true,
+     .doc = "as people write it"},
+    {.key = "version",
+     .kind = FIELD_STRING,
+     .offset = offsetof(struct software, version),
+     .doc = "that it describes"},
+    {.key = "extends",
+     .kind = FIELD_STRING,
+     .offset = offsetof(struct software, extends),
+     .doc = "the description that this one changes"},
+    {.key = "aliases",
+     .kind = FIELD_STRINGS,
+     .offset = offsetof(struct software, aliases),
+     .doc = "other names"},
+    FLAG(ideal, "no overheads and no efficiencies: every operator at data-sheet rates"),
+    FLAG(graph_capture, "decode steps run as one captured graph: no launch per kernel"),
+    FLAG(graph_capture_prefill, "prefill steps too"),
+    HOST_TIME(launch_host,
+              "host time of one launch outside a graph, framework included; left out: the device's"),
+    HOST_TIME(host_per_step, "scheduling, batching and detokenising of each step"),
+    HOST_TIME(host_per_request, "tokenising, admission and HTTP of each request; delays its first token"),
+    FLAG(async_host, "host_per_step runs beside the device's work instead of between steps"),
+    HOST_TIME(kernel_gap, "between two dependent captured kernels, beyond the kernels' own fixed time"),
+    FLAG(fuse_qkv, "one GEMM for q, k and v"),
+    FLAG(fuse_gate_up, "one GEMM for gate and up"),
+    FLAG(fuse_norm_add, "the residual is added inside the norm"),
+    FLAG(fuse_rope_cache, "one kernel for RoPE and the KV write"),
+    FLAG(fuse_activation, "one kernel for silu(gate) * up rather than two"),
+    FLAG_ON(flash_attention, "scores stay on chip; false: three kernels through memory"),
+    FLAG(pad_prompts, "a batch is padded to its longest prompt"),
+    FLAG(all_logits, "prefill computes logits at every position of the prompt"),
+    FLAG(custom_all_reduce, "one-shot kernels for small messages instead of the library's rings"),
+    FLAG(copy_kv, "the KV cache grows by concatenation: each step reads and rewrites it"),
+    FLAG(expand_gqa, "K and V are repeated to all heads in memory before attention"),
+    FLAG_ON(absorb_mla, "MLA's decode attends in the latent space"),
+    RESERVED(context_bytes, "device context and libraries, per device"),
+    RESERVED(collective_bytes, "communication buffers, per device when there is more than one"),
+    RESERVED(graph_bytes, "captured graphs, per device"),
+    {.key = "memory_utilization",
+     .kind = FIELD_QUANTITY,
+     .offset = offsetof(struct software, memory_utilization),
+     .dimension = DIM_FRACTION,
+     .min = 0.01,
+     .max = 1,
+     .fallback = "1",
+     .doc = "fraction of device memory that it lets itself use"},
+    {.key = "kv_block_tokens",
+     .kind = FIELD_INT,
+     .offset = offsetof(struct software, kv_block_tokens),
+     .dimension = DIM_TOKENS,
+     .min = 1,
+     .max = 65536,
+     .fallback = "1",
+     .doc = "tokens of a KV page; 1: no pages"},
+    {.key = "prefill_chunk_tokens",
+     .kind = FIELD_INT,
+     .offset = offsetof(struct software, prefill_chunk_tokens),
+     .dimension = DIM_TOKENS,
+     .min = 0,
+     .max = 1e8,
+     .doc = "longest chunk that activations are sized for; 0: the whole prompt"},
+    {.key = "calibrated_as",
+     .kind = FIELD_STRINGS,
+     .offset = offsetof(struct software, calibrated_as),
+     .doc = "other profiles whose calibrations fit this one, best first"},
+    {.key = "calibration",
+     .kind = FIELD_CUSTOM,
+     .offset = offsetof(struct software, calibrations),
+     .custom = calibrations_read,
+     .doc = "blocks of calibrated scalars that hold on any device; see calibration"},
+    {.key = "sources",
+     .kind = FIELD_CUSTOM,
+     .offset = offsetof(struct software, sources),
+     .custom = source_notes_read,
+     .doc = "where figures come from"},
+};
+
+const struct schema software_schema = {
+    .name = "software",
+    .size = sizeof(struct software),
+    .fields = software_fields,
+    .count = sizeof software_fields / sizeof software_fields[0],
+    .where_offset = offsetof(struct software, where),
+};
+
+bool software_read(struct reader *reader, const struct yaml_node *node, const char *id,
+                   struct software *software)
+{
+    *software = (struct software){0};
+    if (!schema_read(reader, &software_schema, node, "", software))
+        return false;
+    software->id = id;
+    return true;
+}

@@ -1,0 +1,61 @@
+/* Software: the stack that runs the kernels. */
+#ifndef RAFTER_SPEC_SOFTWARE_H
+#define RAFTER_SPEC_SOFTWARE_H
+
+#include "spec/hardware.h"
+
+struct software {
+    const char *id;
+    const char *name;
+    const char *version;
+    const char *extends;
+    struct string_list aliases;
+
+    bool ideal; /* no overheads and no efficiencies: every operator at data-sheet rates */
+
+    /* host side */
+    bool graph_capture;         /* decode steps run as one captured graph: no launch per kernel */
+    bool graph_capture_prefill; /* prefill steps too */
+    double launch_host; /* s of host time per eager kernel launch, framework included; 0: the device's own */
+    double host_per_step;    /* s of scheduling, batching, detokenising that delay each step */
+    double host_per_request; /* s per request: tokenising, admission, HTTP; delays the first token */
+    bool async_host;         /* host_per_step runs beside the device's work instead of between steps */
+    double kernel_gap;       /* s between two dependent captured kernels beyond the kernels' own t0 */
+
+    /* kernels */
+    bool fuse_qkv;        /* one GEMM for q, k and v */
+    bool fuse_gate_up;    /* one GEMM for gate and up */
+    bool fuse_norm_add;   /* residual add inside the norm kernel */
+    bool fuse_rope_cache; /* RoPE and the KV cache write in one kernel */
+    bool fuse_activation; /* silu(gate)*up in one kernel rather than two */
+    bool flash_attention; /* scores stay on chip; false: QK^T, softmax, PV as three kernels through memory */
+    bool pad_prompts;     /* a batch is padded to its longest prompt (no ragged batches) */
+    bool all_logits;      /* prefill computes logits at every prompt position (old frameworks) */
+    bool custom_all_reduce; /* one-shot kernels for small messages instead of the library's rings */
+    bool copy_kv;           /* the KV cache grows by concatenation: each step reads and rewrites it */
+    bool expand_gqa;        /* K and V are repeated to all heads in memory before attention */
+    bool absorb_mla;        /* decode attends in the latent space */
+
+    /* memory */
+    double context_bytes;      /* CUDA context, libraries, per device */
+    double collective_bytes;   /* communication buffers per device when there is more than one */
+    double graph_bytes;        /* captured graphs, per device */
+    double memory_utilization; /* fraction of device memory it lets itself use */
+    int kv_block_tokens;       /* KV pages, tokens; 1: none */
+    int prefill_chunk_tokens;  /* longest chunk (max batched tokens) that activations are sized for; 0: whole
+                                  prompt */
+
+    struct string_list calibrated_as; /* other profiles whose calibrations fit this one, best first */
+    struct calibration
+        *calibrations; /* for any device: software-side facts such as a slow framework's kernels */
+    size_t calibration_count;
+    struct source_note *sources;
+    size_t source_count;
+    struct source_location where;
+};
+
+extern const struct schema software_schema;
+bool software_read(struct reader *reader, const struct yaml_node *node, const char *id,
+                   struct software *software);
+
+#endif

@@ -1,0 +1,139 @@
+/* Grouped GEMMs: expected experts and tiles, against simulation and in their limits. */
+#include "cost_fixture.h"
+
+static struct op *add_experts(struct fixture *f, double n, double k, double experts, double local,
+                              double top_k)
+{
+    struct op *op = fixture_gemm(f, n, k, "bf16");
+    op->gemm.experts = experts;
+    op->gemm.local_experts = local;
+    op->gemm.top_k = top_k;
+    op->gemm.ranks = experts / local;
+    return op;
+}
+
+Test(cost_moe, weights_read_follow_the_expected_distinct_experts)
+{
+    struct fixture f;
+    fixture_start(&f);
+    add_experts(&f, 1024, 512, 64, 64, 4);
+    fixture_prepare(&f);
+    double one = 1024 * 512 * 2;
+    check_close(cost_of_rows(&f, 0, 1).bytes[BYTES_WEIGHTS], 4 * one, 1e-12, "one token, top_k experts");
+    check_close(cost_of_rows(&f, 0, 16).bytes[BYTES_WEIGHTS], 64 * (1 - pow(1 - 4.0 / 64, 16)) * one, 1e-12,
+                "16");
+    check_close(cost_of_rows(&f, 0, 1e6).bytes[BYTES_WEIGHTS], 64 * one, 1e-9, "all experts");
+    check_close(cost_of_rows(&f, 0, 16).flops, 2.0 * 16 * 4 * 1024 * 512, 1e-12, "flops");
+    fixture_end(&f);
+}
+
+Test(cost_moe, one_expert_for_all_is_a_plain_gemm_or_a_little_more)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_calibrate(&f);
+    add_experts(&f, 4096, 4096, 1, 1, 1);
+    fixture_gemm(&f, 4096, 4096, "bf16");
+    fixture_prepare(&f);
+    for (double m = 1; m < 1e5; m *= 10) {
+        struct op_cost grouped = cost_of_rows(&f, 0, m), plain = cost_of_rows(&f, 1, m);
+        check_close(grouped.flops, plain.flops, 1e-12, "flops");
+        check_close(grouped.memory_bytes, plain.memory_bytes, 1e-12, "bytes");
+        check_not_faster(grouped.time, plain.time, "grouped");
+    }
+    fixture_end(&f);
+}
+
+/* Tiles of 16 rows when tokens choose 2 of 32 experts at random, mean of many runs. */
+static double simulated_tiles(int tokens, double edge)
+{
+    enum { EXPERTS = 32, RUNS = 300 };
+    struct dice dice = {3};
+    double tiles = 0;
+    for (int run = 0; run < RUNS; run++) {
+        int rows[EXPERTS] = {0};
+        for (int i = 0; i < tokens; i++) {
+            int first = (int)(EXPERTS * roll(&dice)), second = (int)((EXPERTS - 1) * roll(&dice));
+            rows[first]++;
+            rows[second >= first ? second + 1 : second]++;
+        }
+        for (int e = 0; e < EXPERTS; e++)
+            tiles += ceil(rows[e] / edge);
+    }
+    return tiles / RUNS;
+}
+
+Test(cost_moe, executed_rows_are_those_of_simulated_tiles)
+{
+    struct fixture f;
+    fixture_start(&f);
+    f.device.units.count = 1; /* one unit and no overheads: the smallest tile pads least and wins */
+    f.tiers[0].bandwidth = 1e18;
+    add_experts(&f, 256, 256, 32, 32, 2);
+    fixture_prepare(&f);
+    for (int tokens = 1; tokens < 5000; tokens *= 3) {
+        double executed = cost_of_rows(&f, 0, tokens).floor[RESOURCE_COMPUTE] * 312e12 / (2 * 256 * 256);
+        double simulated = 16 * simulated_tiles(tokens, 16);
+        cr_expect_lt(fabs(executed / simulated - 1), 0.25, "%d tokens: %g rows, simulated %g", tokens,
+                     executed, simulated);
+    }
+    fixture_end(&f);
+}
+
+Test(cost_moe, invariants_on_random_experts)
+{
+    struct dice dice = {5};
+    for (int i = 0; i < 300; i++) {
+        struct fixture f;
+        fixture_start(&f);
+        fixture_shuffle(&f, &dice);
+        double ranks = pow(2, floor(4 * roll(&dice))), local = roll_size(&dice, 1, 64),
+               experts = local * ranks;
+        double top_k = fmin(roll_size(&dice, 1, 10), experts);
+        double n = roll_size(&dice, 1, 20000), k = roll_size(&dice, 1, 20000);
+        double skew = roll(&dice) < 0.5 ? 0 : 1.5 * roll(&dice);
+        add_experts(&f, n, k, experts, local, top_k)->gemm.skew = skew;
+        add_experts(&f, n + 7, k, experts, local, top_k)->gemm.skew = skew;
+        add_experts(&f, n, k + 7, experts, local, top_k)->gemm.skew = skew;
+        fixture_prepare(&f);
+        double tokens = roll_size(&dice, 1, 50000) * (roll(&dice) < 0.3 ? 0.01 : 1);
+        struct op_cost cost = cost_of_rows(&f, 0, tokens);
+        check_cost(&cost, "moe");
+        check_not_faster(cost_of_rows(&f, 0, tokens * (1 + roll(&dice))).time, cost.time, "more tokens");
+        check_not_faster(cost_of_rows(&f, 1, tokens).time, cost.time, "wider");
+        check_not_faster(cost_of_rows(&f, 2, tokens).time, cost.time, "deeper");
+        double one = n * k * 2;
+        cr_assert_leq(cost.bytes[BYTES_WEIGHTS], local * one * (1 + 1e-9), "more weights than there are");
+        fixture_end(&f);
+    }
+}
+
+Test(cost_moe, skew_loads_the_hottest_rank)
+{
+    struct fixture f;
+    fixture_start(&f);
+    add_experts(&f, 2048, 7168, 256, 32, 8);
+    add_experts(&f, 2048, 7168, 256, 32, 8)->gemm.skew = 1e-9;
+    add_experts(&f, 2048, 7168, 256, 32, 8)->gemm.skew = 0.8;
+    add_experts(&f, 2048, 7168, 256, 256, 8)->gemm.skew = 0.8;
+    fixture_prepare(&f);
+    struct op_cost even = cost_of_rows(&f, 0, 4096), nearly = cost_of_rows(&f, 1, 4096),
+                   hot = cost_of_rows(&f, 2, 4096), all = cost_of_rows(&f, 3, 4096);
+    check_close(even.flops, nearly.flops, 1e-6, "no skew is the limit of little skew");
+    check_close(even.time, nearly.time, 1e-6, "time too");
+    cr_assert_gt(hot.flops, 1.3 * even.flops);
+    cr_assert_gt(hot.time, even.time);
+    check_close(all.flops, 2.0 * 4096 * 8 * 2048 * 7168, 1e-9, "all experts: every pair is somewhere");
+    fixture_end(&f);
+}
+
+Test(cost_moe, impossible_routing_is_refused)
+{
+    struct fixture f;
+    fixture_start(&f);
+    add_experts(&f, 64, 64, 4, 4, 5);
+    cr_assert(target_resolve(&f.target, &f.diag, &f.system, &f.software, &f.types));
+    cr_assert_null(cost_prepare(f.arena, &f.diag, &f.graph, &f.target));
+    cr_assert_str_eq(diag_first_error(&f.diag), "error: op: a token cannot go to 5 of 4 experts");
+    fixture_end(&f);
+}
