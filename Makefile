@@ -93,6 +93,7 @@ help:
 	  'make golden     rewrite golden outputs, README.md and docs/ from what rafter says, run the tests' \
 	  'make gallery    draw the charts of docs/gallery.md again' \
 	  'make bench      build and run the benchmarks' \
+	  'make validate   predictions against measured times: the suites of validation/, where their samples are' \
 	  'make fuzz       run each fuzz target for FUZZ_SECONDS (30)' \
 	  'make examples   build examples/ against include/rafter.h and librafter.a' \
 	  'make lint       clang-format (check only), clang-tidy, cppcheck on all files' \
@@ -117,7 +118,7 @@ setup-fuzz:
 	+@scripts/setup build fuzz
 
 # The second make sees the compiler that the first one installed.
-.PHONY: demo test golden asan bench fuzz
+.PHONY: demo test golden asan bench fuzz validate
 demo: setup-build
 	+@$(MAKE) all
 	+@scripts/demo ./$(PROGRAM) $(BUILD)
@@ -132,6 +133,9 @@ asan: setup-test
 	  SHARED=build/asan/librafter.so SANITIZE=address,undefined CFLAGS='-O1 -g'
 bench: setup-build
 	+@$(MAKE) run-benches
+validate: setup-build
+	+@$(MAKE) all
+	@RAFTER_PATH='$(CURDIR)' ./$(PROGRAM) validate suite validation/*.yaml
 fuzz: setup-fuzz
 	+@$(MAKE) run-fuzzers BUILD=build/fuzz PROGRAM=build/fuzz/rafter LIBRARY=build/fuzz/librafter.a CC=clang \
 	  SHARED=build/fuzz/librafter.so SANITIZE=fuzzer-no-link,address,undefined OPENMP=-fopenmp=libgomp CFLAGS='-O1 -g'

@@ -54,8 +54,12 @@ static enum bound bound_fed_by(const struct device *device, const struct device_
     if (scalar->dimension == DIM_SECONDS)
         return BOUND_LATENCY;
     if (strcmp(scalar->name, "beta") == 0)
-        return figure->family == FAMILY_COLLECTIVE || figure->family == FAMILY_TRANSFER ? BOUND_LINK
-                                                                                        : BOUND_MEMORY;
+        return figure->family == FAMILY_COLLECTIVE || figure->family == FAMILY_ALL_REDUCE_KERNEL ||
+                       figure->family == FAMILY_TRANSFER
+                   ? BOUND_LINK
+                   : BOUND_MEMORY;
+    if (strcmp(scalar->name, "flagged") == 0 || strcmp(scalar->name, "in_switch") == 0)
+        return BOUND_LINK;
     return strcmp(scalar->name, "lambda") == 0 ? BOUND_CACHE : BOUND_COMPUTE;
 }
 

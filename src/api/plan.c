@@ -83,6 +83,12 @@ void rafter_plan_free(rafter_plan *plan)
     free(plan);
 }
 
+/* What drafts beside it never has an encoder, nor has a model with drafts. */
+static const struct model *model_of(const rafter_plan *plan)
+{
+    return plan->resolved.deployment.pools[0].plans[0]->model;
+}
+
 static bool in_range(double value, double most)
 {
     return value >= 1.0 && value <= most; /* false for NaN */
@@ -98,8 +104,8 @@ static rafter_status refuse(rafter_plan *plan, double batch, double prompt, doub
     else if (!in_range(prompt, 1e9) || !in_range(output, 1e9))
         text_printf(errors, "error: prompt %g, output %g: expected 1 to 1e9 tokens each", prompt, output);
     else
-        text_printf(errors, "error: prompt %g + output %g tokens exceed the context of %g", prompt, output,
-                    plan->longest);
+        text_printf(errors, "error: prompt %g %s output %g tokens exceed the context of %g", prompt,
+                    model_of(plan)->encoder_layers > 0 ? "or" : "+", output, plan->longest);
     return RAFTER_ERROR;
 }
 
@@ -108,7 +114,8 @@ rafter_status rafter_plan_estimate(rafter_plan *plan, double batch, double promp
 {
     if (plan == NULL || answer == NULL)
         return RAFTER_ERROR;
-    bool too_long = plan->longest > 0.0 && prompt + output > plan->longest;
+    bool too_long =
+        plan->longest > 0.0 && model_context_needed(model_of(plan), prompt, output) > plan->longest;
     if (!in_range(batch, 1e7) || !in_range(prompt, 1e9) || !in_range(output, 1e9) || too_long)
         return refuse(plan, batch, prompt, output);
     struct request request = plan->resolved.request;

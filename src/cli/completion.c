@@ -7,8 +7,9 @@ static const struct {
     const char *options; /* a pattern of both shells */
     const char *kind;
 } named[] = {
-    {"-m|--model", "models"},       {"-d|--device", "hardware"}, {"-s|--software", "software"},
-    {"-w|--workload", "workloads"}, {"--with", "techniques"},    {"--weights|--activations|--kv", "types"},
+    {"-m|--model", "models"},      {"-d|--device|--fit-on", "hardware"},
+    {"-s|--software", "software"}, {"-w|--workload", "workloads"},
+    {"--with", "techniques"},      {"--weights|--activations|--kv", "types"},
 };
 enum { NAMED_COUNT = sizeof named / sizeof named[0] };
 
@@ -20,7 +21,14 @@ static const char *operand_words(const struct command *command)
 {
     if (command == &command_solve)
         return UNKNOWNS " ";
+    if (command == &command_validate)
+        return "samples suite ";
     return command == &command_completion ? "bash zsh " : "";
+}
+
+static bool takes_files(const struct command *command)
+{
+    return command == &command_diff || command == &command_fit || command == &command_validate;
 }
 
 /* A case for each command with its options; names are asked of the program itself when they are needed. */
@@ -30,7 +38,7 @@ static void command_case(const struct command *command, struct text *out)
     for (int id = 0; id < OPTION_COUNT; id++)
         if ((command->rules.allowed & OPTION_BIT(id)) != 0)
             text_printf(out, "--%s ", option_table[id].name);
-    text_add(out, "\" ;;\n");
+    text_add(out, takes_files(command) ? "$(compgen -f -- \"$word\")\" ;;\n" : "\" ;;\n");
 }
 
 static void bash_script(struct text *out)
@@ -40,10 +48,11 @@ static void bash_script(struct text *out)
                   "_rafter() {\n"
                   "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=\n"
                   "  case $before in\n"
-                  "    --objective) words=\"" OBJECTIVES "\" ;;\n");
+                  "    --objective) words=\"" OBJECTIVES "\" ;;\n"
+                  "    --hold-out) words=shapes ;;\n");
     for (size_t i = 0; i < NAMED_COUNT; i++)
         text_printf(out, "    %s) words=$(_rafter_ids %s) ;;\n", named[i].options, named[i].kind);
-    text_add(out, "    -o|--output-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+    text_add(out, "    -o|--output-file|--rows-out) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
                   "  esac\n"
                   "  [ -n \"$words\" ] || case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; i < command_count; i++)
@@ -61,7 +70,7 @@ static void bash_script(struct text *out)
 static void zsh_case(const struct command *command, struct text *out)
 {
     text_printf(out, "    %s) ", command->name);
-    if (command == &command_diff)
+    if (takes_files(command))
         text_add(out, "_files; ");
     text_printf(out, "compadd -- %s", operand_words(command));
     for (int id = 0; id < OPTION_COUNT; id++)
@@ -82,10 +91,11 @@ static void zsh_script(struct text *out)
                   "}\n"
                   "_rafter() {\n"
                   "  case ${words[CURRENT-1]} in\n"
-                  "    --objective) compadd " OBJECTIVES "; return ;;\n");
+                  "    --objective) compadd " OBJECTIVES "; return ;;\n"
+                  "    --hold-out) compadd shapes; return ;;\n");
     for (size_t i = 0; i < NAMED_COUNT; i++)
         text_printf(out, "    %s) _rafter_ids %s; return ;;\n", named[i].options, named[i].kind);
-    text_add(out, "    -o|--output-file) _files; return ;;\n"
+    text_add(out, "    -o|--output-file|--rows-out) _files; return ;;\n"
                   "  esac\n"
                   "  if (( CURRENT == 2 )); then\n"
                   "    compadd ");

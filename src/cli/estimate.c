@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/explain.h"
+#include "cli/intervals.h"
 #include "report/answer.h"
 
 static enum exit_status put_result(struct session *session, const struct result *result)
@@ -29,8 +30,9 @@ static enum exit_status run(struct session *session)
         return STATUS_BAD;
     if (option_given(&session->options, OPTION_EXPLAIN))
         return explain_metric(session, &question, option_text(&session->options, OPTION_EXPLAIN));
-    const struct result *result = session_estimate(session, &question);
-    if (result == NULL || put_result(session, result) == STATUS_BAD)
+    struct result *result = session_estimate(session, &question);
+    if (result == NULL || !intervals_as_asked(session, &question, result) ||
+        put_result(session, result) == STATUS_BAD)
         return STATUS_BAD;
     return result_accepted(result) ? STATUS_YES : STATUS_NO;
 }
@@ -43,7 +45,8 @@ const struct command command_estimate = {
     .examples = "  rafter estimate -m llama-3.1-8b -d h100-sxm --batch 8 --prompt 1024 --output 256\n"
                 "  rafter estimate -m llama-3-70b -d h100-sxm -n 8 -w chat --weights fp8 --kv fp8\n"
                 "  rafter estimate -m llama-3.1-8b -d rtx-4090 -s llama-cpp --weights q4_k --explain tpot_s\n"
-                "  rafter estimate -m mixtral-8x7b -d a100-80gb-sxm -n 2 --json -o answer.json\n",
-    .rules = {.allowed = OPTIONS_QUESTION | OPTIONS_FORMAT | OPTION_BIT(OPTION_EXPLAIN)},
+                "  rafter estimate -m mixtral-8x7b -d a100-80gb-sxm -n 2 --json -o answer.json\n"
+                "  rafter estimate -m qwen3-8b -d l40s --interval-method sampling --seed 7\n",
+    .rules = {.allowed = OPTIONS_QUESTION | OPTIONS_FORMAT | OPTION_BIT(OPTION_EXPLAIN) | OPTIONS_INTERVAL},
     .run = run,
 };

@@ -4,23 +4,39 @@
 
 #include <string.h>
 
+enum { BYTES_A_VALUE = 2 };
+
 /* Bytes that one more token adds to the KV cache at two bytes a value, over the layers with and without a
  * window. */
 static double kv_bytes(const struct model *model, bool windowed)
 {
-    enum { BYTES_A_VALUE = 2 };
+    enum { SCALE_BYTES = 4 }; /* an indexer's key: a byte a value and a scale */
     double values = 0;
     for (size_t i = 0; i < model->block_count; i++) {
         const struct block_spec *block = &model->blocks[i];
         const struct attention_spec *attention = &block->attention;
         double layers = model->block_layers[i];
+        if (model_encodes(model, (int)i))
+            continue;
         if (block->mixer == MIXER_MLA && !windowed)
             values += layers * (block->mla.kv_lora_rank + block->mla.qk_rope_head_dim);
+        if (block->mixer == MIXER_MLA && block->mla.indexer != NULL && !windowed)
+            values += layers * (block->mla.indexer->head_dim + SCALE_BYTES) / BYTES_A_VALUE;
         if (block->mixer != MIXER_ATTENTION || (attention->window > 0) != windowed)
             continue;
         int value = attention->v_head_dim > 0 ? attention->v_head_dim : attention->head_dim;
         values += layers * attention->kv_heads * (double)(attention->head_dim + value);
     }
+    return BYTES_A_VALUE * values;
+}
+
+/* Bytes that a token of the encoder's output takes in the layers that attend to it, at two bytes a value. */
+static double source_bytes(const struct model *model)
+{
+    double values = 0;
+    for (size_t i = 0; i < model->block_count; i++)
+        values += 2.0 * model->block_layers[i] * model->blocks[i].cross_attention.heads *
+                  model->blocks[i].cross_attention.head_dim;
     return BYTES_A_VALUE * values;
 }
 
@@ -38,6 +54,8 @@ static void summarise(struct text *out, const struct model *model)
     if (windowed > 0)
         text_printf(out, "%s%.0f bytes a token%s within the windows", all > 0 ? ", and " : "", windowed,
                     all > 0 ? "" : " of KV cache at 16 bits");
+    if (model->encoder_layers > 0)
+        text_printf(out, ", and %.0f bytes a token of the prompt for cross-attention", source_bytes(model));
     text_printf(out, "; weights in %s", model->weight_type.name);
     if (model->expert_type.name[0] != '\0')
         text_printf(out, ", experts in %s", model->expert_type.name);

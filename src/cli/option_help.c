@@ -9,6 +9,7 @@ static const char *const group_titles[GROUP_COUNT] = {
     [GROUP_PARALLEL] = "How it is spread over devices",
     [GROUP_TECHNIQUE] = "What is changed",
     [GROUP_LIMIT] = "What the answer must keep to (default: the workload's objectives; memory always)",
+    [GROUP_SAMPLES] = "Which samples, and how predictions are tested",
     [GROUP_REPORT] = "What is printed",
 };
 

@@ -36,9 +36,21 @@ enum option_id {
     OPTION_MAX_COST,
     OPTION_MIN_THROUGHPUT,
     OPTION_OBJECTIVE,
+    OPTION_FAMILY,
+    OPTION_SOURCE,
+    OPTION_DTYPE,
+    OPTION_FOLDS,
+    OPTION_HOLD_OUT,
+    OPTION_FIT_ROWS,
+    OPTION_FIT_ON,
+    OPTION_MAX_MAPE,
+    OPTION_ROWS_OUT,
     OPTION_TOP,
     OPTION_PHASE,
     OPTION_EXPLAIN,
+    OPTION_INTERVAL_METHOD,
+    OPTION_DRAWS,
+    OPTION_SEED,
     OPTION_NAME,
     OPTION_JSON,
     OPTION_CSV,
@@ -56,7 +68,15 @@ enum value_kind {
 };
 
 /* Groups of the help page, in its order. */
-enum option_group { GROUP_QUESTION, GROUP_PARALLEL, GROUP_TECHNIQUE, GROUP_LIMIT, GROUP_REPORT, GROUP_COUNT };
+enum option_group {
+    GROUP_QUESTION,
+    GROUP_PARALLEL,
+    GROUP_TECHNIQUE,
+    GROUP_LIMIT,
+    GROUP_SAMPLES,
+    GROUP_REPORT,
+    GROUP_COUNT
+};
 
 struct option {
     const char *name; /* without dashes */
@@ -90,7 +110,7 @@ struct option_value {
     double number; /* NUMBER */
 };
 
-enum { VALUES_MOST = 64, OPERANDS_MOST = 4 };
+enum { VALUES_MOST = 64, OPERANDS_MOST = 64 };
 
 struct options {
     struct option_value *values[OPTION_COUNT]; /* NULL for switches */

@@ -7,26 +7,75 @@
  * maximum. An exponential counts 16: a GPU's special function units do 16 a clock and SM beside 128 lanes of
  * multiply-add (256 FLOP), and vectorised exponentials on CPUs are polynomials of about that length. */
 enum { EXP_FLOPS = 16, SOFTMAX_FLOPS = 4 + EXP_FLOPS, DEQUANT_FLOPS = 2 };
+enum { INDEX_FLOPS = 3 }; /* of an indexer's head: ReLU, its weight, the sum over heads */
 enum { PARTIAL_EXTRAS = 2, PARTIAL_BYTES = 4 }; /* a split's maximum and sum; fp32 */
+enum { INDEX_SCORE_BYTES = 4, INDEX_WEIGHT_BYTES = 4 };
 
 static struct attention_rates regime_rates(const struct prepared_op *prepared, enum family family,
                                            bool converts)
 {
     const struct target *target = prepared->target;
     const struct attention_cost *attention = prepared->attention;
-    const double *scalars = target->scalars[family][prepared->format];
+    double scalars[SCALARS_MOST];
+    target_scalars(target, family, prepared->format, prepared->operand, scalars);
+    bool index = prepared->op->attention.part == PART_INDEX;
     double units = target->units, lanes = target->vector_flops > 0 ? target->vector_flops : prepared->peak;
+    bool own = family == FAMILY_ATTENTION_DECODE; /* has scalars beyond attention's */
+    double cache_rate = (own ? efficiency(scalars[DECODE_LAMBDA]) : 1) * target->cache_bandwidth;
+    double lane_rate = (own ? efficiency(scalars[DECODE_LANES]) : 1) * lanes;
     struct attention_rates rates = {
         .fixed = greater(scalars[ATTENTION_T0], 0),
         .omega = greater(scalars[ATTENTION_OMEGA], 0),
-        .split = greater(scalars[ATTENTION_SPLIT], 0),
+        .split = index ? 0 : greater(scalars[ATTENTION_SPLIT], 0), /* scores need no merge */
         .memory_rate = efficiency(scalars[ATTENTION_BETA]) * target->memory_bandwidth,
         .pair_s = attention->pair_flops * units / (efficiency(scalars[ATTENTION_EPS]) * prepared->peak),
-        .lane_pair_s = SOFTMAX_FLOPS * units / lanes,
-        .kv_cache_s = attention->kv_head_bytes * units / target->cache_bandwidth,
+        .lane_pair_s = (index ? INDEX_FLOPS : SOFTMAX_FLOPS) * units / lanes,
+        .kv_cache_s = attention->kv_head_bytes * units / cache_rate,
+        .lane_omega = own ? greater(scalars[DECODE_LANE_OMEGA], 0) : 0,
+        .lane_row_s = attention->pair_flops * units / lane_rate,
     };
     double values = attention->qk_dim + (prepared->op->attention.latent ? 0 : attention->v_dim);
     rates.kv_lane_s = converts ? DEQUANT_FLOPS * values * units / lanes : 0;
+    return rates;
+}
+
+/* Threads a unit keeps resident and the most that one block has: of NVIDIA's data-center parts. */
+enum { RESIDENT_THREADS = 2048, BLOCK_THREADS = 512 };
+
+/* FP8 values are multiplied as they are where the device can, whatever the queries' type. */
+static bool prefill_converts(const struct prepared_op *prepared, const struct element_type *kv)
+{
+    bool native = kv->format == FORMAT_FP8 && prepared->target->device->matrix[FORMAT_FP8].flops > 0;
+    return kv->format != prepared->format && !native;
+}
+
+static struct attention_rates prefill_rates(const struct prepared_op *prepared, enum family family,
+                                            const struct element_type *kv)
+{
+    const struct target *target = prepared->target;
+    const struct attention_cost *attention = prepared->attention;
+    const struct attention_work *work = &prepared->op->attention;
+    double scalars[SCALARS_MOST] = {0}; /* MLA has no heads to pack */
+    target_scalars(target, family, prepared->format, prepared->operand, scalars);
+    double units = target->units, lanes = target->vector_flops > 0 ? target->vector_flops : prepared->peak;
+    double lane_s = units / (efficiency(scalars[PREFILL_LANES]) * lanes);
+    struct attention_rates rates = {
+        .fixed = greater(scalars[PREFILL_T0], 0),
+        .omega = greater(scalars[PREFILL_OMEGA], 0),
+        .memory_rate = efficiency(scalars[PREFILL_BETA]) * target->memory_bandwidth,
+        .pair_s = attention->pair_flops * units / (efficiency(scalars[PREFILL_EPS]) * prepared->peak),
+        .lane_pair_s = (work->part == PART_INDEX ? INDEX_FLOPS : SOFTMAX_FLOPS) * lane_s,
+        .lane_rate = 1 / lane_s,
+        .kv_cache_s = attention->kv_head_bytes * units / target->cache_bandwidth / PREFILL_SHARING,
+        .pack = efficiency(scalars[PREFILL_PACK]),
+        .single = efficiency(scalars[PREFILL_SINGLE]),
+    };
+    double values = attention->qk_dim + (work->latent ? 0 : attention->v_dim);
+    rates.kv_lane_s = prefill_converts(prepared, kv) ? DEQUANT_FLOPS * values * lane_s / PREFILL_SHARING : 0;
+    rates.row_s = attention->query_bytes / attention->heads * units / rates.memory_rate;
+    double threads = lesser(work->setup_values, BLOCK_THREADS);
+    rates.setup_s = greater(work->setup_bytes / rates.memory_rate,
+                            threads * greater(scalars[PREFILL_WRITE], 0) / (units * RESIDENT_THREADS));
     return rates;
 }
 
@@ -44,6 +93,11 @@ static void set_bytes(struct attention_cost *attention, const struct attention_w
     attention->v_token_bytes = element_row_bytes(kv, work->kv_heads * work->v_dim);
     attention->score_bytes = element_bytes_each(&work->q_type);
     attention->merge_bytes = 2 * work->heads * (work->v_dim + PARTIAL_EXTRAS) * PARTIAL_BYTES;
+    if (work->part == PART_INDEX) { /* the heads' weights beside the queries, scores instead of O */
+        attention->query_bytes += work->heads * INDEX_WEIGHT_BYTES;
+        attention->written_score = INDEX_SCORE_BYTES;
+        attention->merge_bytes = 0;
+    }
 }
 
 bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
@@ -55,6 +109,8 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
     bool cached = op->cache != BUFFER_NONE && op->reads_cache;
     const struct element_type *kv = cached ? &graph->buffers[op->cache].type : &work->q_type;
     prepared->format = compute_format(target->device, &work->q_type, kv, &prepared->matrix, &prepared->peak);
+    /* by the cache even where expanded K and V are read: kernels follow its type */
+    prepared->operand = operand_of(op->cache != BUFFER_NONE ? &graph->buffers[op->cache].type : kv);
     if (prepared->format == FORMAT_NONE)
         return diag_error(diag, NOWHERE, "%s: %s cannot multiply %s by %s", op->name, target->device->id,
                           work->q_type.name, kv->name);
@@ -69,8 +125,13 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
     attention->qk_dim = work->qk_dim;
     attention->v_dim = work->v_dim;
     attention->window = work->window;
+    attention->selected = work->selected;
     attention->pair_flops = 2 * (work->qk_dim + work->v_dim);
     attention->units = target->units;
+    attention->tile = prefill_tile(work->qk_dim, element_bytes_each(kv));
+    const struct memory_tier *cache = device_shared_cache(target->device);
+    attention->cache_latency = cache ? cache->latency : 0;
+    attention->kernels = decode_kernels_of(target, work, prepared->operand);
     attention->inverse_units = inverse_count(target->units);
     attention->kv_class = cached ? BYTES_KV_READ : BYTES_ACTIVATIONS;
     set_bytes(attention, work, kv);
@@ -78,7 +139,7 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
     enum family decode = work->mla ? FAMILY_MLA_DECODE : FAMILY_ATTENTION_DECODE;
     prepared->family = op->regime == REGIME_DECODE ? decode : prefill;
     bool converts = kv->format != prepared->format;
-    attention->prefill = regime_rates(prepared, prefill, converts);
+    attention->prefill = prefill_rates(prepared, prefill, kv);
     attention->decode = regime_rates(prepared, decode, converts);
     return true;
 }
@@ -95,10 +156,12 @@ double attention_step_s(const struct attention_rates *rates, bool matrix, double
 double attention_query_bytes(const struct prepared_op *prepared, const struct attention_segment *segments,
                              int count)
 {
-    double tokens = 0;
+    const struct attention_cost *attention = prepared->attention;
+    double bytes = 0;
     for (int i = 0; i < count; i++)
-        tokens += segments[i].sequences * segments[i].new_tokens;
-    return missing_bytes(prepared->target, tokens * prepared->attention->query_bytes);
+        bytes += segments[i].sequences * (segments[i].new_tokens * attention->query_bytes +
+                                          segments[i].pairs * attention->written_score);
+    return missing_bytes(prepared->target, bytes);
 }
 
 /* Tokens of a shared prefix that may be read once for all sequences. Kernels that do so have no sliding
@@ -106,9 +169,36 @@ double attention_query_bytes(const struct prepared_op *prepared, const struct at
 static double shared_tokens(const struct prepared_op *prepared, const struct segment *segment)
 {
     const struct attention_work *work = &prepared->op->attention;
-    if (!work->prefix_once || work->window > 0)
+    if (!work->prefix_once || work->window > 0 || work->part == PART_INDEX)
         return 0;
     return greater(lesser(segment->prefix, segment->context), 0);
+}
+
+/* Under selection each query reads tokens of its own: it is a sequence of one new token, and nothing tells
+ * how many tokens two queries have in common, so that those of a sequence touch as many as there are, up to
+ * its span. */
+static void select_tokens(double selected, const struct segment *segment, struct attention_segment *seen)
+{
+    double pairs = segment_selected_pairs(segment, selected), each = pairs / segment->new_tokens;
+    seen->distinct = seen->sequences * lesser(seen->span, pairs);
+    seen->sequences *= segment->new_tokens;
+    seen->new_tokens = 1;
+    seen->context = each - 1;
+    seen->kv_tokens = seen->pairs = each;
+    seen->shared = 0;
+    seen->causal = false;
+}
+
+/* Cross-attention: every new token against all of the encoder's output. */
+static struct attention_segment across(const struct segment *segment, double sequences)
+{
+    return (struct attention_segment){.sequences = sequences,
+                                      .new_tokens = segment->new_tokens,
+                                      .context = segment->source,
+                                      .kv_tokens = segment->source,
+                                      .span = segment->source,
+                                      .distinct = sequences * segment->source,
+                                      .pairs = segment->new_tokens * segment->source};
 }
 
 static int gather(const struct prepared_op *prepared, enum regime regime, const struct segment *segments,
@@ -122,26 +212,42 @@ static int gather(const struct prepared_op *prepared, enum regime regime, const 
         double sequences = share * segment->sequences;
         if (segment_regime(segment) != regime || !(sequences > 0) || !(segment->new_tokens > 0))
             continue;
-        seen[seen_count++] = (struct attention_segment){.sequences = sequences,
-                                                        .new_tokens = segment->new_tokens,
-                                                        .context = segment->context,
-                                                        .kv_tokens = segment_kv_tokens(segment, window),
-                                                        .shared = shared_tokens(prepared, segment),
-                                                        .pairs = segment_pairs(segment, window),
-                                                        .causal = segment->mask == MASK_CAUSAL};
+        if (prepared->op->attention.cross) {
+            seen[seen_count++] = across(segment, sequences);
+            continue;
+        }
+        double kv_tokens = segment_kv_tokens(segment, window);
+        seen[seen_count] = (struct attention_segment){.sequences = sequences,
+                                                      .new_tokens = segment->new_tokens,
+                                                      .context = segment->context,
+                                                      .kv_tokens = kv_tokens,
+                                                      .span = kv_tokens,
+                                                      .distinct = sequences * kv_tokens,
+                                                      .shared = shared_tokens(prepared, segment),
+                                                      .pairs = segment_pairs(segment, window),
+                                                      .causal = segment->mask == MASK_CAUSAL};
+        if (prepared->attention->selected > 0)
+            select_tokens(prepared->attention->selected, segment, &seen[seen_count]);
+        seen_count++;
     }
     return seen_count;
 }
 
-/* Operands: Q and O per new token, each KV token once per sequence, a shared prefix once. */
+double attention_kv_tokens(const struct attention_segment *segment)
+{
+    return segment->distinct - (segment->sequences - 1) * segment->shared;
+}
+
+/* Operands: Q and O (or scores) per new token, each KV token once per sequence, a shared prefix once. */
 static void add_operands(const struct prepared_op *prepared, const struct attention_segment *seen,
                          struct op_cost *cost)
 {
     const struct attention_cost *attention = prepared->attention;
-    double kv_tokens = seen->sequences * (seen->kv_tokens - seen->shared) + seen->shared;
     cost->flops += seen->sequences * attention->heads * seen->pairs * attention->pair_flops;
-    cost->bytes[BYTES_ACTIVATIONS] += seen->sequences * seen->new_tokens * attention->query_bytes;
-    cost->bytes[attention->kv_class] += kv_tokens * attention->kv_token_bytes;
+    double token_bytes = attention->query_bytes + prepared->op->attention.setup_bytes;
+    cost->bytes[BYTES_ACTIVATIONS] +=
+        seen->sequences * (seen->new_tokens * token_bytes + seen->pairs * attention->written_score);
+    cost->bytes[attention->kv_class] += attention_kv_tokens(seen) * attention->kv_token_bytes;
 }
 
 static void book(const struct prepared_op *prepared, const struct attention_rates *rates,
@@ -162,8 +268,8 @@ static void book(const struct prepared_op *prepared, const struct attention_rate
     if (prepared->matrix && target->vector_flops > 0)
         floor[RESOURCE_VECTOR] += sums->lane_flops / target->vector_flops;
     floor[RESOURCE_CACHE] += sums->cache_bytes / target->cache_bandwidth;
-    floor[RESOURCE_MEMORY] += sums->memory_bytes / target->memory_bandwidth;
-    cost->memory_bytes += sums->memory_bytes;
+    floor[RESOURCE_MEMORY] += (sums->memory_bytes + sums->setup_bytes) / target->memory_bandwidth;
+    cost->memory_bytes += sums->memory_bytes + sums->setup_bytes;
 }
 
 /* One kernel over one regime's segments. */
@@ -175,7 +281,7 @@ static void run_kernel(const struct prepared_op *prepared, enum regime regime,
     const struct attention_rates *rates = regime == REGIME_DECODE ? &attention->decode : &attention->prefill;
     memset(cost, 0, sizeof *cost);
     cost->launches = 1;
-    if (prepared->op->attention.part != PART_FUSED) {
+    if (prepared->op->attention.part >= PART_QK) {
         attention_unfused(prepared, rates, seen, count, cost);
         return;
     }

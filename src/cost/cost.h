@@ -51,6 +51,14 @@ struct op_cost {
     enum bound bound;
 };
 
+/* A block that applies to the target, later ones over earlier ones. */
+struct applied_block {
+    const struct calibration *block;
+    int priority;
+};
+
+enum { APPLIED_BLOCKS_MOST = 256 };
+
 /* The pool an operator runs on. */
 struct target {
     const struct device *device;
@@ -60,9 +68,14 @@ struct target {
     int ranks_per_node;
     bool residency; /* caches keep operands between operators; false: everything comes from memory */
     bool ideal;     /* no calibration: data-sheet rates, no overheads */
-    const struct calibration
-        *calibrations[FAMILY_COUNT][FORMAT_COUNT]; /* resolved; [..][FORMAT_NONE]: any format */
-    double scalars[FAMILY_COUNT][FORMAT_COUNT][SCALARS_MOST];
+    bool repeated;  /* each operator runs over and over on the same operands, as benchmarks do: what of them
+                       fits the cache stays there */
+    bool scattered; /* times of each family are multiplied by scatter[family]: a draw of what calibration
+                       leaves unexplained */
+    double scatter[FAMILY_COUNT];
+    struct applied_block blocks[APPLIED_BLOCKS_MOST]; /* by family, weakest first */
+    int block_count;
+    int family_first[FAMILY_COUNT + 1];   /* blocks of a family: [first, first of the next) */
     double power_limit;                   /* W above idle that a capped device may draw; 0: no cap */
     double energy_per_flop[FORMAT_COUNT]; /* J, matrix units (or lanes where there are none) */
     double energy_per_byte;               /* J, main memory */
@@ -77,12 +90,23 @@ struct target {
     struct element_type activation_type;
 };
 
-/* Resolves device + software. Scalars of each family and format come, scalar by scalar, from the best block
- * that has them: this stack on this device, the stack's own file, the profiles in its calibrated_as in order,
- * any software; within each, a block for the format before one for any format. calibrations[][] stay NULL
- * where no block fits, and the scalars then hold ideal values. */
+/* Resolves device + software: rates, links, energies, and the order of the calibration blocks. */
 bool target_resolve(struct target *target, struct diag *diag, const struct system *system,
                     const struct software *software, const struct graph_types *types);
+
+/* Scalars of a family for kernels that compute in `format` and read `operand`. Scalar by scalar they come
+ * from the best block that has them: this stack on this device, the stack's own file, the profiles in its
+ * calibrated_as in order, any software; within each, measured ones before family defaults, then the stack's
+ * version, then a block for the format and operand before one for any. Returns the best block of all, NULL
+ * where none fits: the scalars then hold ideal values. */
+const struct calibration *target_scalars(const struct target *target, enum family family,
+                                         enum number_format format, enum operand operand,
+                                         double scalars[SCALARS_MOST]);
+
+/* Standard deviation of log(measured / predicted) over devices that nothing was measured on: the residual of
+ * the best family-default block, 0 where there is none. */
+double target_spread(const struct target *target, enum family family, enum number_format format,
+                     enum operand operand);
 
 /* The format an operation on values of the two types runs in on the device: their common format if it has
  * units for it, else the nearest format both convert to exactly enough (int4 weights with bf16 activations:
@@ -113,8 +137,11 @@ bool cost_follows_context(const struct prepared_op *prepared, int index);
 struct op_footing {
     enum family family;
     enum number_format format;
+    enum operand operand;
     double peak_flops;
     const struct calibration *calibration; /* NULL: none */
+    double spread;                         /* target_spread */
+    double scalars[SCALARS_MOST];
 };
 struct op_footing cost_footing(const struct prepared_op *prepared, int index, enum regime regime);
 

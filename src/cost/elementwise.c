@@ -22,6 +22,7 @@ static void set_row_bytes(struct stream_cost *stream, const struct op *op, const
     }
     stream->resident_row_bytes = bytes[BYTES_ACTIVATIONS];
     stream->fixed_bytes = work->fixed_read * work->fixed_read_bytes_each;
+    stream->token_bytes = element_row_bytes(&work->write_type, work->token_written);
 }
 
 void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
@@ -32,7 +33,8 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     prepared->format = target->activation_type.format;
     prepared->matrix = false;
     prepared->peak = target->vector_flops;
-    const double *scalars = prepared_scalars(prepared);
+    double scalars[SCALARS_MOST];
+    prepared_scalars(prepared, scalars);
     double beta = efficiency(scalars[ELEMENTWISE_BETA]);
     stream->fixed = greater(scalars[ELEMENTWISE_T0], 0);
     stream->memory_rate = beta * target->memory_bandwidth;
@@ -42,19 +44,21 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     set_row_bytes(stream, prepared->op, graph);
 }
 
-void stream_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost)
+void stream_cost(const struct prepared_op *prepared, double rows, double tokens, struct op_cost *cost)
 {
     const struct target *target = prepared->target;
     const struct stream_cost *stream = &prepared->stream;
-    double bytes = stream->fixed_bytes;
+    double bytes = stream->fixed_bytes, listed = tokens * stream->token_bytes;
     cost->launches = 1;
     cost->flops = rows * stream->flops;
     for (int i = 0; i < BYTE_CLASS_COUNT; i++) {
         cost->bytes[i] = rows * stream->row_bytes[i];
         bytes += cost->bytes[i];
     }
+    cost->bytes[BYTES_ACTIVATIONS] += listed;
+    bytes += listed;
     cost->bytes[BYTES_WEIGHTS] += stream->fixed_bytes;
-    double resident = rows * stream->resident_row_bytes;
+    double resident = rows * stream->resident_row_bytes + listed;
     cost->memory_bytes = greater(bytes - resident, 0) + missing_bytes(target, resident);
     if (target->ideal) {
         ideal_cost(target, prepared->format, false, target->vector_flops, cost);

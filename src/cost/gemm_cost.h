@@ -1,4 +1,4 @@
-/* Prepared GEMMs, plain and grouped over experts. Private to cost/. */
+/* Prepared plain GEMMs. Private to cost/. */
 #ifndef RAFTER_COST_GEMM_COST_H
 #define RAFTER_COST_GEMM_COST_H
 
@@ -6,54 +6,56 @@
 
 struct prepared_op;
 
-enum { TILE_EDGES = 5, SPLITS = 6, TILE_CANDIDATES = TILE_EDGES * SPLITS };
+/* Edges of tiles: 16 to 256 by powers of two; rows also by steps of 32 where instructions have any width. */
+enum { TILE_EDGES = 5, ROW_EDGES_MOST = 9, SPLITS = 8, TILE_CANDIDATES = TILE_EDGES * SPLITS };
 
-/* Popularity classes of a rank's experts: `experts` of them, each chosen by a token with `probability`. */
-enum { EXPERT_CLASSES = 16 };
-struct expert_class {
-    double experts;
-    double log_miss; /* log(1 - probability) */
-};
-struct routing {
-    int classes;
-    struct expert_class class[EXPERT_CLASSES];
-    double rows_per_token; /* expected (token, expert) pairs on this rank per token */
-};
-
-/* Candidates are (column edge, split) pairs; every row edge has them all. Tables do not depend on m. */
+/* Candidates are (split, column edge) pairs, all edges of one split together; every row edge has them all.
+ * Tables do not depend on m. */
 struct gemm_cost {
     double n, k, batch;
-    int candidates;                          /* TILE_CANDIDATES, or TILE_EDGES where k is not split */
-    double row_edge[TILE_EDGES];             /* tm, ascending */
-    double columns[TILE_CANDIDATES];         /* tiles along n * splits * batch: work items per tile of rows */
-    double reduction[TILE_CANDIDATES];       /* s per row of summing the splits */
-    double tau[TILE_EDGES][TILE_CANDIDATES]; /* s of one work item on one unit */
-    double least_work[TILE_EDGES];           /* s * units that a tile of rows takes at least, by row edge */
-    double depth[SPLITS];                    /* k of one work item */
+    int row_edges;                   /* TILE_EDGES to ROW_EDGES_MOST */
+    double row_edge[ROW_EDGES_MOST]; /* tm, ascending */
+    double columns[TILE_CANDIDATES]; /* tiles along n * splits * batch: work items per tile of rows */
+    double reduction[SPLITS];        /* s per row of summing the splits */
+    double combine[SPLITS];          /* s of it besides */
+    /* of one work item on one unit, by row edge and candidate: */
+    double work[ROW_EDGES_MOST][TILE_CANDIDATES];   /* s of the slowest of arithmetic, waiting, conversion */
+    double stream[ROW_EDGES_MOST][TILE_CANDIDATES]; /* s of its operands through the cache */
+    double store[ROW_EDGES_MOST][TILE_CANDIDATES];  /* s of its results */
+    double least_work[ROW_EDGES_MOST]; /* s * units that a tile of rows takes at least, by row edge */
+    double depth[SPLITS];              /* k of one work item */
     double inverse_units;
     double compute_s;        /* s of one multiply-add on one unit */
     double cache_s;          /* s of one byte from the shared cache into one unit */
     double dequant_s;        /* s of one weight value converted on one unit's lanes; 0: none */
+    double stall_s;          /* s of waiting for operands for each element of k; 0: not known */
     double a_bytes, b_bytes; /* of one element, as streamed */
+    double c_bytes;          /* of one element stored from a tile */
+    double sharing;          /* units that load one operand of their tiles together */
+    double port; /* of its share of the cache's bandwidth / what one unit can take at most; at most 1 */
     double omega;
-    double fixed;                 /* t0 */
-    double memory_rate;           /* byte/s reached */
-    double weight_bytes;          /* of one matrix (one expert's) with its bias, all of the batch */
-    double row_bytes;             /* A read and C written, one row, all of the batch */
+    double fixed;          /* t0 */
+    double split_s;        /* s of summing splits, besides their bytes */
+    double lead_s;         /* s before a kernel's memory traffic flows and after it: omega */
+    double lane_s;         /* s of one multiply-add on all lanes together; 0: not a candidate */
+    double lane_weights;   /* weight values, all of the batch */
+    double memory_rate;    /* byte/s reached */
+    double weight_bytes;   /* of one matrix with its bias, all of the batch */
+    double row_bytes;      /* A read and C written, one row, all of the batch */
+    double weight_sets;    /* that take turns, of a benchmark */
+    double pass_row_bytes; /* read and written by the pass that quantises a row of A; 0: no such pass */
+    double pass_row_s;     /* s of that row on all units together, besides its bytes from memory */
     bool weights_are_activations; /* B is no weight buffer */
-    struct routing *routing;      /* NULL: not grouped */
 };
 
 bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
                   const struct graph *graph);
-bool routing_prepare(struct routing *routing, const struct gemm_work *work);
 
 void gemm_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
-void moe_cost(const struct prepared_op *prepared, double tokens, struct op_cost *cost);
 
-/* The common part: `row_tiles[i]` tiles of rows of row_edge[i], the first `edges` of them, `rows` real rows,
- * operand bytes already in cost. */
-void tiled_cost(const struct prepared_op *prepared, const double *row_tiles, int edges, double rows,
-                struct op_cost *cost);
+/* Bytes that main memory moves of the weights and `activations` bytes (gemm_memory.c). */
+double gemm_memory_bytes(const struct prepared_op *prepared, double activations);
+/* The share of `footprint` bytes, read over and over in the same order, that misses a cache of `capacity`. */
+double cyclic_miss_share(double footprint, double capacity);
 
 #endif

@@ -6,23 +6,36 @@
 
 struct prepared_op;
 
-/* Ranks that talk over one kind of link. */
+/* Ranks that talk over one kind of link. Times in s, rates in byte/s out of a device. */
 struct link_level {
     double ranks; /* 1: nothing to do */
-    double rate;  /* byte/s out of a device, data sheet, as far as the topology lets these ranks use it */
-    double beta;
-    double alpha;      /* s of one step */
-    double hops;       /* links a byte crosses between random ranks, for all-to-all */
-    bool reduces;      /* in-switch sums */
-    bool direct_store; /* software writes straight into its peers: one-shot and two-shot all-reduce */
-    bool all_linked;   /* any rank reaches any other without passing a third */
+    double rate;  /* data sheet, as far as the topology lets these ranks use it */
+    double reached, flagged_reached, switch_reached; /* of it: in bulk, with flags, summed in the switch */
+    double alpha, hop;                               /* one step with flags, one step in bulk */
+    double fill, start;
+    double hops;   /* links a byte crosses between random ranks, for all-to-all */
+    double copied; /* of the last block's sending time, what its copy into place takes */
+    double flag_lat, flag128_lat, bulk_lat, flag_share; /* what the library believes when it chooses */
+    bool reduces;                                       /* in-switch sums */
+    bool all_linked; /* any rank reaches any other without passing a third */
+    bool protocols;  /* NCCL and its forks: low-latency protocols for small messages */
+    bool flag128;    /* they include the one with a flag per 128 bytes */
+    bool tree;       /* low-latency all-reduces go along a tree */
+};
+
+/* All-reduce kernels that read peers' memory. */
+struct peer_kernel {
+    bool offered;
+    double ranks, rate, reached, fixed, stage;
 };
 
 struct collective_cost {
     enum collective kind;
+    bool narrow;
     double row_bytes;
     double fixed;
     struct link_level inside, across;
+    struct peer_kernel peer;
 };
 
 struct transfer_cost {

@@ -1,12 +1,31 @@
 /* Grouped GEMM over the experts of one rank.
  *
- * T tokens each choose top_k of E experts. With p_e the chance that a token chooses expert e (balanced: top_k
- * / E): P(e is chosen at all)   = 1 - (1 - p_e)^T distinct experts here   = D = sum over local e of that;
- * their weights are read rows here               = R = T * sum over local e of p_e tiles of t rows         ~
- * max( D, R / t + D (t - 1) / (2 t) ) Every chosen expert has a tile, and where experts have many rows their
- * last tile is on average half full: ceil(x / t) = x / t + (t - 1) / (2 t) in the mean over whole x.
- * (Simulated uniform routing of T tokens to 32 experts stays within 25%; tests/unit/cost_moe.c.) D and R grow
- * with T, so the count is continuous and monotone in T, also below one token, and never below R / t.
+ * T tokens each choose top_k of E experts. With p_e the chance that a token chooses expert e (balanced:
+ * top_k / E), sums over this rank's experts:
+ *   D         = sum of 1 - (1 - p_e)^T      experts chosen at all: their weights are read
+ *   R         = T * sum of p_e              rows
+ *   tiles(tm) ~ max(D, R / tm + D (tm - 1) / (2 tm))
+ * Every chosen expert has a tile, and where experts have many rows their last tile is on average half full:
+ * ceil(x / t) = x / t + (t - 1) / (2 t) in the mean over whole x. (Simulated uniform routing of T tokens to
+ * 32 experts stays within 25%; tests/unit/cost_moe.c.) D and R grow with T, so the count is continuous and
+ * monotone in T, also below one token, and never below R / tm. Where tokens are dealt (benchmarks), rows of
+ * each expert are known and tiles counted.
+ *
+ *   t   = t0 + max( min over tm, tn ( ceil(tiles(tm) ceil(n / tn) / units) tau ), bytes / (beta BW) )
+ *   tau = max( tm tn k / (eps peak / 2 units) + tn k / dequant,   multiply-adds, after the weights'
+ * conversion (tm e_a + tn e_b) k units / (lambda BW_cache) ) + omega
+ *
+ * Conversion and multiply-adds add up: the same warps issue both, and a second tile of rows converts the
+ * weights again (Marlin, Triton mxfp4: time per tile is a + b tm). Libraries choose a tile by the rows an
+ * expert has in the mean, T top_k / local experts: all pairs over the experts they know, those of other ranks
+ * too. Heights allowed are the powers of two from `room` times that mean up to `tall`; the fastest of them is
+ * taken. A higher mean only takes heights away, hence time is monotone in T exactly.
+ *
+ * Weights of 16 bits or more that need no conversion are loaded in vectors where the compiler knows rows to
+ * be aligned: k a multiple of 16. Else single elements at a rate NARROW_LOADS times less: a rounded mean of
+ * what rows of experts 22 to 232 wide suggest, about 2.4 times on A100 and 5 on H100. This variant is not
+ * monotone in k across that line. That libraries choose heights so is inferred from where measured times
+ * step.
  *
  * Skew: popularity ~ (rank of the expert)^-skew, p_e = min(1, c * popularity) with c such that they sum to
  * top_k. Experts are dealt round-robin by popularity, so rank 0 holds experts 0, R, 2R, ... and is the
@@ -76,29 +95,191 @@ bool routing_prepare(struct routing *routing, const struct gemm_work *work)
     return true;
 }
 
-static double distinct_experts(const struct routing *routing, double tokens)
+static const double matrix_heights[MOE_HEIGHTS] = {16, 32, 64, 128, 256};
+static const double lane_heights[MOE_HEIGHTS] = {1, 4, 16, 64, 256};
+static const double widths[MOE_WIDTHS] = {64, 128};
+enum { VECTOR_ELEMENTS = 16, NARROW_LOADS = 4 };
+enum { TILE_AREA_MOST = 256 * 128, DEQUANT_FLOPS = 2 };
+
+static void set_rates(struct prepared_op *prepared, const struct element_type *weights)
 {
-    double distinct = 0;
+    const struct target *target = prepared->target;
+    struct moe_cost *moe = prepared->moe;
+    double scalars[SCALARS_MOST];
+    prepared_scalars(prepared, scalars);
+    bool converts = weights->format != prepared->format && target->vector_flops > 0;
+    moe->inverse_units = inverse_count(target->units);
+    moe->compute_s = 2 * target->units / (efficiency(scalars[MOE_EPS]) * prepared->peak);
+    moe->cache_s = target->units / (efficiency(scalars[MOE_LAMBDA]) * target->cache_bandwidth);
+    moe->memory_rate = efficiency(scalars[MOE_BETA]) * target->memory_bandwidth;
+    if (!converts && moe->b_bytes >= 2 && fmod(moe->k, VECTOR_ELEMENTS) != 0) {
+        moe->cache_s *= NARROW_LOADS;
+        moe->memory_rate /= NARROW_LOADS;
+    }
+    moe->omega = greater(scalars[MOE_OMEGA], 0);
+    moe->fixed = greater(scalars[MOE_T0], 0);
+    moe->room = greater(scalars[MOE_ROOM], 1);
+    moe->dequant_s =
+        converts ? DEQUANT_FLOPS * target->units / (efficiency(scalars[MOE_DEQUANT]) * target->vector_flops)
+                 : 0;
+    const double *heights = prepared->matrix ? matrix_heights : lane_heights;
+    moe->heights = 1;
+    for (int i = 0; i < MOE_HEIGHTS; i++) {
+        moe->height[i] = heights[i];
+        moe->inverse_height[i] = 1 / heights[i];
+        if (heights[i] <= scalars[MOE_TALL])
+            moe->heights = i + 1;
+    }
+}
+
+static double tile_s(const struct moe_cost *moe, double rows, double columns)
+{
+    double work = rows * columns * moe->compute_s + columns * moe->dequant_s;
+    double cache = (rows * moe->a_bytes + columns * moe->b_bytes) * moe->cache_s;
+    return greater(work, cache) * moe->depth + moe->omega;
+}
+
+static void tabulate(struct moe_cost *moe)
+{
+    for (int j = 0; j < MOE_WIDTHS; j++) {
+        moe->columns[j] = ceil(moe->n / widths[j]);
+        for (int i = 0; i < MOE_HEIGHTS; i++)
+            moe->tau[i][j] = moe->height[i] * widths[j] > TILE_AREA_MOST
+                                 ? INFINITY
+                                 : tile_s(moe, moe->height[i], widths[j]);
+    }
+}
+
+bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
+                 const struct graph *graph)
+{
+    const struct op *op = prepared->op;
+    const struct gemm_work *work = &op->gemm;
+    const struct target *target = prepared->target;
+    const struct element_type *weights =
+        op->weights != BUFFER_NONE ? &graph->buffers[op->weights].type : &work->a_type;
+    prepared->family = FAMILY_MOE;
+    prepared->operand = operand_of(weights);
+    prepared->format =
+        compute_format(target->device, &work->a_type, weights, &prepared->matrix, &prepared->peak);
+    if (prepared->format == FORMAT_NONE)
+        return diag_error(diag, NOWHERE, "%s: %s cannot multiply %s by %s", op->name, target->device->id,
+                          work->a_type.name, weights->name);
+    struct moe_cost *moe = prepared->moe = ARENA_NEW(arena, struct moe_cost);
+    if (!moe)
+        return diag_error(diag, NOWHERE, "out of memory");
+    if (!work->dealt && !routing_prepare(&moe->routing, work))
+        return diag_error(diag, NOWHERE, "%s: a token cannot go to %g of %g experts", op->name, work->top_k,
+                          work->experts);
+    moe->dealt = work->dealt;
+    moe->dealt_count = work->dealt_count;
+    moe->n = work->n;
+    moe->k = work->k;
+    moe->experts_per_choice = work->local_experts / work->top_k;
+    moe->a_bytes = element_bytes_each(&work->a_type);
+    moe->b_bytes = element_bytes_each(weights) / greater(target->device->operand_sharing, 1);
+    double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
+    moe->weight_bytes = element_bytes(weights, work->n, work->k) + bias;
+    moe->row_bytes = element_row_bytes(&work->a_type, work->k) + element_row_bytes(&work->c_type, work->n);
+    double bytes = number_format_bits(prepared->format) / 8;
+    double instruction = prepared->matrix && target->device->matrix_depth_bytes > 0
+                             ? greater(target->device->matrix_depth_bytes / bytes, 1)
+                             : 1;
+    moe->depth = ceil(work->k / instruction) * instruction;
+    set_rates(prepared, weights);
+    tabulate(moe);
+    return true;
+}
+
+/* What the rank's experts get of so many tokens. */
+struct loads {
+    double distinct, rows;
+};
+
+static struct loads loads_of(const struct moe_cost *moe, double tokens)
+{
+    struct loads loads = {0, 0};
+    const struct routing *routing = &moe->routing;
+    for (int i = 0; i < moe->dealt_count; i++) {
+        double rows = tokens * moe->dealt[i].share;
+        loads.rows += moe->dealt[i].experts * rows;
+        loads.distinct += moe->dealt[i].experts * lesser(rows, 1);
+    }
+    if (moe->dealt)
+        return loads;
     for (int i = 0; i < routing->classes; i++)
-        distinct += routing->class[i].experts * -expm1(tokens * routing->class[i].log_miss);
-    return distinct;
+        loads.distinct += routing->class[i].experts * -expm1(tokens * routing->class[i].log_miss);
+    loads.rows = tokens * routing->rows_per_token;
+    return loads;
+}
+
+static double tiles_of(const struct moe_cost *moe, const struct loads *loads, double tokens, int height)
+{
+    double share = moe->inverse_height[height];
+    if (!moe->dealt)
+        return greater(loads->distinct, loads->rows * share + loads->distinct * (1 - share) / 2);
+    double tiles = 0;
+    for (int i = 0; i < moe->dealt_count; i++)
+        tiles += moe->dealt[i].experts * ceil_fast(tokens * moe->dealt[i].share * share - 1e-9);
+    return tiles;
+}
+
+struct pick {
+    int height, width;
+    double tiles, waves, busy;
+};
+
+static void try_height(const struct moe_cost *moe, int height, double tiles, struct pick *best)
+{
+    for (int j = 0; j < MOE_WIDTHS; j++) {
+        double waves = ceil_fast(tiles * moe->inverse_units * moe->columns[j]);
+        double busy = waves * moe->tau[height][j];
+        if (busy < best->busy)
+            *best = (struct pick){height, j, tiles, waves, busy};
+    }
 }
 
 void moe_cost(const struct prepared_op *prepared, double tokens, struct op_cost *cost)
 {
-    const struct gemm_cost *gemm = prepared->gemm;
-    double distinct = distinct_experts(gemm->routing, tokens);
-    double rows = tokens * gemm->routing->rows_per_token;
-    double activations = rows * gemm->row_bytes, weights = distinct * gemm->weight_bytes;
+    const struct target *target = prepared->target;
+    const struct moe_cost *moe = prepared->moe;
+    struct loads loads = loads_of(moe, tokens);
+    double activations = loads.rows * moe->row_bytes, weights = loads.distinct * moe->weight_bytes;
     cost->launches = 1;
-    cost->flops = 2 * rows * gemm->n * gemm->k * gemm->batch;
+    cost->flops = 2 * loads.rows * moe->n * moe->k;
     cost->bytes[BYTES_WEIGHTS] = weights;
     cost->bytes[BYTES_ACTIVATIONS] = activations;
-    cost->memory_bytes = weights + missing_bytes(prepared->target, activations);
-    double row_tiles[TILE_EDGES];
-    for (int i = 0; i < TILE_EDGES; i++) {
-        double share = 1 / gemm->row_edge[i];
-        row_tiles[i] = greater(distinct, rows * share + distinct * (1 - share) / 2);
+    cost->memory_bytes = weights + missing_bytes(target, activations);
+    if (target->ideal) {
+        ideal_cost(target, prepared->format, prepared->matrix, prepared->peak, cost);
+        return;
     }
-    tiled_cost(prepared, row_tiles, TILE_EDGES, rows, cost);
+    double mean = greater(tokens / moe->experts_per_choice, 1);
+    int low = 0;
+    while (low + 1 < moe->heights && moe->height[low] < moe->room * mean - 1e-9)
+        low++;
+    struct pick best = {.busy = INFINITY};
+    for (int i = low; i < moe->heights; i++)
+        try_height(moe, i, tiles_of(moe, &loads, tokens, i), &best);
+    double memory_s = cost->memory_bytes / moe->memory_rate;
+    double tm = moe->height[best.height], tn = widths[best.width];
+    double items = best.tiles * moe->columns[best.width];
+    double cache = (tm * moe->a_bytes + tn * moe->b_bytes) * moe->depth;
+    enum resource unit = prepared_unit(prepared);
+    double compute_s = best.waves * tm * tn * moe->compute_s * moe->depth;
+    double dequant_s = best.waves * tn * moe->dequant_s * moe->depth;
+    double cache_s = best.waves * cache * moe->cache_s;
+    cost->use[unit] = compute_s;
+    cost->use[RESOURCE_VECTOR] = greater(cost->use[RESOURCE_VECTOR], dequant_s);
+    cost->use[RESOURCE_CACHE] = cache_s;
+    cost->use[RESOURCE_MEMORY] = memory_s;
+    cost->use[cache_s > compute_s + dequant_s ? RESOURCE_CACHE
+              : dequant_s > compute_s         ? RESOURCE_VECTOR
+                                              : unit] = best.busy;
+    cost->floor[unit] = items * 2 * tm * tn * moe->depth / prepared->peak;
+    cost->floor[RESOURCE_CACHE] = items * cache / target->cache_bandwidth;
+    cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
+    double waves_fixed = best.busy > memory_s ? best.waves * moe->omega : 0;
+    finish_with_overhead(target, prepared->format, moe->fixed, moe->fixed + waves_fixed, cost);
+    cost->time = moe->fixed + greater(best.busy, memory_s);
 }

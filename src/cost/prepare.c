@@ -8,12 +8,13 @@ static bool prepare_op(struct prepared_op *prepared, struct arena *arena, struct
 {
     switch (prepared->op->kind) {
     case OP_GEMM:
-        return gemm_prepare(prepared, arena, diag, graph);
+        return (prepared->op->gemm.experts > 0 ? moe_prepare : gemm_prepare)(prepared, arena, diag, graph);
     case OP_ATTENTION:
         return attention_prepare(prepared, arena, diag, graph);
     case OP_RECURRENT:
-    case OP_CONV:
         return recurrent_prepare(prepared, arena, diag, graph);
+    case OP_CONV:
+        return conv_prepare(prepared, diag, graph);
     case OP_COLLECTIVE:
         return collective_prepare(prepared, diag);
     case OP_TRANSFER:
@@ -44,6 +45,11 @@ struct prepared_op *cost_prepare(struct arena *arena, struct diag *diag, const s
     return prepared;
 }
 
+static double tokens_a_pair(const struct step_totals *totals)
+{
+    return totals->pairs > 0 ? totals->tokens / totals->pairs : 0;
+}
+
 static void cost_kind(const struct prepared_op *one, const struct segment *segments, int count,
                       const struct step_totals totals[REGIME_ANY + 1], struct op_cost *cost)
 {
@@ -53,8 +59,10 @@ static void cost_kind(const struct prepared_op *one, const struct segment *segme
         attention_cost(one, segments, count, cost);
         return;
     case OP_RECURRENT:
-    case OP_CONV:
         recurrent_cost(one, segments, count, cost);
+        return;
+    case OP_CONV:
+        conv_cost(one, segments, count, cost);
         return;
     case OP_HOST:
         return;
@@ -75,9 +83,30 @@ static void cost_kind(const struct prepared_op *one, const struct segment *segme
         transfer_cost(one, rows, cost);
         break;
     default:
-        stream_cost(one, rows, cost);
+        stream_cost(one, rows, op->rows == ROWS_PAIRS ? rows * tokens_a_pair(&totals[op->regime]) : 0, cost);
         break;
     }
+}
+
+static enum family family_in(const struct prepared_op *prepared, enum regime regime)
+{
+    const struct op *op = prepared->op;
+    if (op->kind != OP_ATTENTION || op->attention.part >= PART_QK)
+        return prepared->family;
+    if (regime == REGIME_DECODE)
+        return op->attention.mla ? FAMILY_MLA_DECODE : FAMILY_ATTENTION_DECODE;
+    return op->attention.mla ? FAMILY_MLA_PREFILL : FAMILY_ATTENTION_PREFILL;
+}
+
+/* Steps that are decodes and prefills at once are scattered as prefills. */
+static void scatter(const struct prepared_op *one, const struct step_totals totals[REGIME_ANY + 1],
+                    struct op_cost *cost)
+{
+    enum regime regime = totals[REGIME_PREFILL].tokens > 0 ? REGIME_PREFILL : REGIME_DECODE;
+    double factor = one->target->scatter[family_in(one, regime)];
+    cost->time *= factor;
+    for (int i = 0; i < RESOURCE_COUNT; i++)
+        cost->use[i] *= factor;
 }
 
 void cost_op(const struct prepared_op *prepared, int index, const struct segment *segments, int count,
@@ -85,6 +114,8 @@ void cost_op(const struct prepared_op *prepared, int index, const struct segment
 {
     memset(cost, 0, sizeof *cost);
     cost_kind(&prepared[index], segments, count, totals, cost);
+    if (prepared[index].target->scattered)
+        scatter(&prepared[index], totals, cost);
     keep_power_limit(prepared[index].target, cost);
 }
 
@@ -103,27 +134,23 @@ void cost_energy(const struct prepared_op *prepared, int index, const struct op_
 bool cost_follows_context(const struct prepared_op *prepared, int index)
 {
     const struct op *op = prepared[index].op;
-    return op->kind == OP_ATTENTION || (op->kind != OP_HOST && op->rows == ROWS_CONTEXT);
-}
-
-static enum family family_in(const struct prepared_op *prepared, enum regime regime)
-{
-    const struct op *op = prepared->op;
-    if (op->kind != OP_ATTENTION || op->attention.part != PART_FUSED)
-        return prepared->family;
-    if (regime == REGIME_DECODE)
-        return op->attention.mla ? FAMILY_MLA_DECODE : FAMILY_ATTENTION_DECODE;
-    return op->attention.mla ? FAMILY_MLA_PREFILL : FAMILY_ATTENTION_PREFILL;
+    if (op->kind == OP_ATTENTION)
+        return !op->attention.cross;
+    return op->kind != OP_HOST &&
+           (op->rows == ROWS_CONTEXT || op->rows == ROWS_PAIRS || op->rows == ROWS_SOURCE);
 }
 
 struct op_footing cost_footing(const struct prepared_op *prepared, int index, enum regime regime)
 {
     const struct prepared_op *one = &prepared[index];
-    enum family family = family_in(one, regime);
-    return (struct op_footing){.family = family,
-                               .format = one->format,
-                               .peak_flops = one->peak,
-                               .calibration = one->target->calibrations[family][one->format]};
+    struct op_footing footing = {.family = family_in(one, regime),
+                                 .format = one->format,
+                                 .operand = one->operand,
+                                 .peak_flops = one->peak};
+    footing.calibration =
+        target_scalars(one->target, footing.family, footing.format, footing.operand, footing.scalars);
+    footing.spread = target_spread(one->target, footing.family, footing.format, footing.operand);
+    return footing;
 }
 
 double cost_roof_time(const struct prepared_op *prepared, int index, const struct op_cost *cost)

@@ -5,6 +5,7 @@
 #include "cost/attention_cost.h"
 #include "cost/gemm_cost.h"
 #include "cost/link_cost.h"
+#include "cost/moe_cost.h"
 #include "cost/recurrent_cost.h"
 #include "cost/stream_cost.h"
 
@@ -13,22 +14,26 @@ struct prepared_op {
     const struct op *op;
     enum family family;
     enum number_format format; /* it computes in */
+    enum operand operand;      /* how its weights or KV cache are stored */
     bool matrix;               /* on matrix units; false: lanes */
     double peak;               /* FLOP/s of them */
     union {
         struct gemm_cost *gemm;
+        struct moe_cost *moe;
         struct attention_cost *attention;
         struct recurrent_cost *recurrent;
         struct stream_cost stream;
+        struct conv_cost conv;
         struct collective_cost collective;
         struct transfer_cost transfer;
     };
 };
 
-/* The scalars of the prepared op's family and format. */
-static inline const double *prepared_scalars(const struct prepared_op *prepared)
+/* The scalars of the prepared op's family, format and operand. */
+static inline const struct calibration *prepared_scalars(const struct prepared_op *prepared,
+                                                         double scalars[SCALARS_MOST])
 {
-    return prepared->target->scalars[prepared->family][prepared->format];
+    return target_scalars(prepared->target, prepared->family, prepared->format, prepared->operand, scalars);
 }
 
 /* Where the op's multiply-adds run. */

@@ -7,6 +7,9 @@
 /* Peak of a format on the device, matrix units first, else lanes; 0: neither. */
 double format_peak(const struct device *device, enum number_format format);
 
+/* Orders the calibration blocks that apply to the target's device and software. */
+bool target_order_blocks(struct target *target, struct diag *diag);
+
 /* A calibrated efficiency, held to (0, 1] so that no prediction beats the data sheet, whatever a file says.
  */
 double efficiency(double scalar);

@@ -11,11 +11,12 @@ struct stream_cost {
     double row_bytes[BYTE_CLASS_COUNT];
     double fixed_bytes; /* parameters read once */
     double resident_row_bytes;
-    double flops; /* a row */
+    double token_bytes; /* written for each new token where rows are pairs */
+    double flops;       /* a row */
     double fixed, memory_rate, cache_rate, lane_rate;
 };
 
 void stream_prepare(struct prepared_op *prepared, const struct graph *graph);
-void stream_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
+void stream_cost(const struct prepared_op *prepared, double rows, double tokens, struct op_cost *cost);
 
 #endif

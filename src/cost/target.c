@@ -125,75 +125,6 @@ static void set_links(struct target *target, const struct system *system)
                                                            : 0;
 }
 
-/* How well a block fits the stack, best first; RANKS: not at all. The stack's own description (facts about
- * its kernels on any device) stands between its measurements on this device and what other stacks measured.
- */
-enum { RANK_SELF, RANK_OWN_FILE, RANK_ALIKE, RANK_ANY = RANK_ALIKE + 16, RANKS };
-
-static int rank_block(const struct software *software, const struct calibration *block, bool own_file)
-{
-    bool any = !block->software || strcmp(block->software, "*") == 0;
-    if (own_file)
-        return any || same(block->software, software->id) ? RANK_OWN_FILE : RANKS;
-    if (any)
-        return RANK_ANY;
-    if (same(block->software, software->id))
-        return RANK_SELF;
-    for (size_t i = 0; i < software->calibrated_as.count && i < RANK_ANY - RANK_ALIKE; i++)
-        if (same(block->software, software->calibrated_as.items[i]))
-            return RANK_ALIKE + (int)i;
-    return RANKS;
-}
-
-static void apply_to(struct target *target, const struct calibration *block, int format)
-{
-    double *scalars = target->scalars[block->family][format];
-    for (int i = 0; i < families[block->family].count; i++)
-        if (block->given[i])
-            scalars[i] = block->values[i];
-    target->calibrations[block->family][format] = block;
-}
-
-/* Lays the blocks of one rank over what is there: those for any format below those for one. */
-static void apply_rank(struct target *target, const struct calibration *blocks, size_t count, bool own_file,
-                       int rank)
-{
-    for (int specific = 0; specific < 2; specific++)
-        for (size_t i = 0; i < count; i++) {
-            const struct calibration *block = &blocks[i];
-            if (block->family < 0 || block->family >= FAMILY_COUNT || block->format < 0 ||
-                block->format >= FORMAT_COUNT || (block->format != FORMAT_NONE) != specific ||
-                rank_block(target->software, block, own_file) != rank)
-                continue;
-            if (specific)
-                apply_to(target, block, block->format);
-            else
-                for (int f = 0; f < FORMAT_COUNT; f++)
-                    apply_to(target, block, f);
-        }
-}
-
-static void set_scalars(struct target *target)
-{
-    const struct device *device = target->device;
-    const struct software *software = target->software;
-    for (int family = 0; family < FAMILY_COUNT; family++)
-        for (int f = 0; f < FORMAT_COUNT; f++)
-            for (int i = 0; i < families[family].count; i++)
-                target->scalars[family][f][i] = families[family].scalars[i].fallback;
-    if (target->ideal)
-        return;
-    for (int rank = RANKS - 1; rank >= 0; rank--) {
-        if (rank >= RANK_ALIKE && rank < RANK_ANY &&
-            (size_t)(rank - RANK_ALIKE) >= software->calibrated_as.count)
-            continue;
-        if (rank == RANK_OWN_FILE)
-            apply_rank(target, software->calibrations, software->calibration_count, true, rank);
-        else
-            apply_rank(target, device->calibrations, device->calibration_count, false, rank);
-    }
-}
-
 bool target_resolve(struct target *target, struct diag *diag, const struct system *system,
                     const struct software *software, const struct graph_types *types)
 {
@@ -211,6 +142,5 @@ bool target_resolve(struct target *target, struct diag *diag, const struct syste
     set_energy(target);
     if (!set_power_limit(target, diag))
         return false;
-    set_scalars(target);
-    return true;
+    return target_order_blocks(target, diag);
 }

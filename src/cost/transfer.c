@@ -10,7 +10,8 @@ bool transfer_prepare(struct prepared_op *prepared, struct diag *diag, const str
     const struct parallelism *parallel = &graph->parallel;
     double ranks = (double)parallel->tp * parallel->pp * (parallel->dp > 0 ? parallel->dp : 1);
     prepared->family = FAMILY_TRANSFER;
-    const double *scalars = prepared_scalars(prepared);
+    double scalars[SCALARS_MOST];
+    prepared_scalars(prepared, scalars);
     transfer->network = !target->scale_up || (target->ranks_per_node > 0 && ranks > target->ranks_per_node);
     const struct link *link = transfer->network ? target->network : target->scale_up;
     if (!link || !(link->bandwidth > 0))

@@ -16,16 +16,18 @@ void phase_step(const struct decode *decode, const struct phase *phase, double c
     const struct plan *plan = phase_plan(decode->deployment, phase);
     step->count = request->strata;
     for (int i = 0; i < request->strata; i++) {
-        double prompt = prompt_tokens(plan, request, i);
+        int encoder = plan->model->encoder_layers;
         /* steps of a phase that follow each other see one more token each: the mean of them stands for all */
-        double context = prompt + cycles * generation->tokens_per_cycle + phase->context_offset +
-                         (phase->steps - 1) / 2 * phase->new_tokens;
+        double context = start_tokens(plan, request, i) + cycles * generation->tokens_per_cycle +
+                         phase->context_offset + (phase->steps - 1) / 2 * phase->new_tokens;
         step->segments[i] = (struct segment){.sequences = decode->sequences / request->strata,
                                              .new_tokens = phase->new_tokens,
                                              .context = context,
                                              .prefix = request->prefix_reused ? request->shared_prefix : 0,
+                                             .source = encoder > 0 ? prompt_tokens(plan, request, i) : 0,
                                              .sampled = phase->sampled,
-                                             .mask = phase->mask};
+                                             .mask = phase->mask,
+                                             .layer_first = encoder};
     }
 }
 
@@ -54,7 +56,8 @@ double cycle_time(void *context, double cycles)
     return time;
 }
 
-/* Cycles after which a stratum's context fills a window: the cost has a kink there. */
+/* Cycles after which a stratum's context fills a window or exceeds what an indexer picks: the cost has a kink
+ * there. */
 static int window_breaks(const struct decode *decode, double breaks[BREAKS_MOST])
 {
     const struct request *request = decode->request;
@@ -62,10 +65,13 @@ static int window_breaks(const struct decode *decode, double breaks[BREAKS_MOST]
     int count = 0;
     for (int op = 0; op < plan->graph.op_count; op++) {
         const struct op *work = &plan->graph.ops[op];
-        if (work->kind != OP_ATTENTION || work->attention.window <= 0)
+        double limit = work->kind != OP_ATTENTION   ? 0
+                       : work->attention.window > 0 ? work->attention.window
+                                                    : work->attention.selected;
+        if (limit <= 0)
             continue;
         for (int i = 0; i < request->strata && count < BREAKS_MOST; i++) {
-            double tokens = work->attention.window - 1 - prompt_tokens(plan, request, i);
+            double tokens = limit - 1 - start_tokens(plan, request, i);
             breaks[count++] = tokens / decode->deployment->generation.tokens_per_cycle;
         }
     }

@@ -68,6 +68,7 @@ struct answer {
     double carbon_kg;
     enum provenance calibration; /* the weakest that matters: of the families with 95% of the time */
     double interval_level;       /* 0.90 */
+    int interval_draws;          /* answers that the intervals were sampled from; 0: the delta method */
     struct interval ttft_interval, tpot_interval;
     bool ttft_met, tpot_met, latency_met; /* against the workload's SLO; true where none */
 };
@@ -122,6 +123,7 @@ struct question {
     struct string_list settings;   /* --set key=value: hardware.*, software.*, model.*, workload.*, site.*,
                                       MECHANISM.PARAMETER */
     bool no_residency;
+    const double *scatter; /* [FAMILY_COUNT]: factors of the operator families' times; NULL: 1 */
 };
 
 /* A resolved question. */

@@ -81,7 +81,7 @@ static void explain_scalars(const struct trail *trail, int indent, const struct 
                 show(footing.peak_flops, DIM_FLOPS, peak));
     for (int s = 0; s < family->count; s++) {
         char value[32];
-        double scalar = phase->plan->target.scalars[footing.family][footing.format][s];
+        double scalar = footing.scalars[s];
         text_printf(trail->out, " %s %s", family->scalars[s].name,
                     show(scalar, family->scalars[s].dimension, value));
     }
@@ -120,6 +120,8 @@ static void explain_phase(const struct trail *trail, const struct phase_cost *ph
         const struct segment *segment = &phase->shape.segments[i];
         line(trail, 2, "step shown: %.6g sequences x %.6g new tokens on %.6g cached", segment->sequences,
              segment->new_tokens, segment->context);
+        if (segment->source > 0)
+            line(trail, 3, "each attends to %.6g tokens of the encoder's output too", segment->source);
     }
     double rest = phase->step.device_time;
     for (int n = 0; n < OPS_EXPLAINED; n++) {
@@ -228,7 +230,9 @@ static void explain_buffers(const struct trail *trail, enum buffer_class class)
             line(trail, 2, "%s: %d layers x %.6g values a %s in %s = %s a %s", buffer->name, layers,
                  buffer->elements, buffer->per_sequence ? "sequence" : "token", buffer->type.name,
                  quantity_format_binary(layers * buffer_token_bytes(buffer), bytes, sizeof bytes),
-                 buffer->per_sequence ? "sequence" : "token");
+                 buffer->per_sequence ? "sequence"
+                 : buffer->source     ? "token of the prompt"
+                                      : "token");
     }
 }
 

@@ -10,6 +10,8 @@ double plan_prefill_tokens(const struct plan *plan, const struct request *reques
         mean += prompt_tokens(plan, request, i) / request->strata;
     if (plan->model->generation == GENERATION_MASKED_DIFFUSION)
         return request->batch * (mean + request->output); /* each step runs the whole sequence */
+    if (plan->model->encoder_layers > 0)
+        return fmax(encoded_together(plan, request) * mean, request->batch);
     double all = request->batch * mean,
            chunk = plan->software->prefill_chunk_tokens * (double)plan->parallel.dp;
     return chunk > 0 ? fmin(all, fmax(chunk, request->batch))
@@ -21,8 +23,8 @@ static double logit_positions(const struct plan *plan, const struct request *req
 {
     if (plan->model->generation == GENERATION_MASKED_DIFFUSION)
         return request->batch * fmax(1, plan->model->diffusion_block_tokens);
-    return plan->software->all_logits ? fmax(request->batch, plan_prefill_tokens(plan, request))
-                                      : request->batch;
+    bool all = plan->software->all_logits && plan->model->encoder_layers == 0; /* a decoder starts on one */
+    return all ? fmax(request->batch, plan_prefill_tokens(plan, request)) : request->batch;
 }
 
 int plan_buffer_count(const struct plan *plan, const struct buffer *buffer, int stage)
@@ -35,9 +37,18 @@ int plan_buffer_count(const struct plan *plan, const struct buffer *buffer, int 
     return last;
 }
 
-/* KV of one layer at the end of the request: every sequence has its prompt and all its output but the last
- * token, which is never fed back. Of a reused prefix the full pages are held once: the page it ends in goes
- * on differently. */
+/* Tokens of a sequence in the buffer at the end of the request: its prompt and all its output but the last
+ * token, which is never fed back; or the encoder's tokens, as from the start. */
+static double held_tokens(const struct plan *plan, const struct buffer *buffer, const struct request *request,
+                          int stratum)
+{
+    if (buffer->source)
+        return prompt_tokens(plan, request, stratum);
+    return start_tokens(plan, request, stratum) + request->output - 1;
+}
+
+/* KV of one layer at the end of the request. Of a reused prefix the full pages are held once: the page it
+ * ends in goes on differently. */
 static double kv_bytes(const struct plan *plan, const struct buffer *buffer, const struct request *request)
 {
     bool shares = request->prefix_reused && buffer->window == 0 && !buffer->per_sequence;
@@ -45,8 +56,7 @@ static double kv_bytes(const struct plan *plan, const struct buffer *buffer, con
            prefix = shares ? floor(request->shared_prefix / page) * page : 0;
     double mean = 0;
     for (int i = 0; i < request->strata; i++)
-        mean += buffer_kv_bytes(buffer, 1, prompt_tokens(plan, request, i) + request->output - 1 - prefix) /
-                request->strata;
+        mean += buffer_kv_bytes(buffer, 1, held_tokens(plan, buffer, request, i) - prefix) / request->strata;
     double here = ceil(request->batch * buffer->sequence_share - 1e-9); /* the fullest attention group's */
     return here * mean + (prefix > 0 ? buffer_kv_bytes(buffer, 1, prefix) : 0);
 }

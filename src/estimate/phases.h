@@ -30,6 +30,12 @@ void spend(struct spent *spent, const struct plan *plan, const struct step_cost 
 
 /* Tokens of a stratum's prompts as the software lays them out. */
 double prompt_tokens(const struct plan *plan, const struct request *request, int stratum);
+/* Tokens in the cache of the layers that decode when the prefill ends: the prompt, or behind an encoder the
+ * one token that the decoder starts with. */
+double start_tokens(const struct plan *plan, const struct request *request, int stratum);
+/* Sequences that an encoder takes in one step, over all attention groups: as many whole prompts as the
+ * software's chunk holds, one at least. */
+double encoded_together(const struct plan *plan, const struct request *request);
 
 struct prefill {
     const struct plan *plan;

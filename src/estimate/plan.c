@@ -1,5 +1,6 @@
 #include "estimate/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Spread of log(measured / predicted) where nothing was calibrated: plain rooflines err by 46-55% on average
@@ -74,16 +75,26 @@ static bool split_stages(struct plan *plan, struct arena *arena)
     return true;
 }
 
+/* What was fitted on another device is trusted here no more than the spread among devices allows. */
 static struct op_trust trust_in(const struct plan *plan, int op, enum regime regime)
 {
     struct op_footing footing = cost_footing(plan->prepared, op, regime);
     const struct calibration *block = footing.calibration;
-    bool known = block && block->residual > 0;
-    return (struct op_trust){.family = footing.family,
+    struct op_trust trust = {.family = footing.family,
                              .provenance = block ? (enum provenance)block->provenance : PROVENANCE_NONE,
-                             .sigma = plan->target.ideal ? 0
-                                      : known            ? block->residual
-                                                         : uncalibrated_sigma};
+                             .sigma = uncalibrated_sigma,
+                             .residual = uncalibrated_sigma};
+    if (plan->target.ideal)
+        trust.sigma = trust.residual = 0;
+    else if (block && block->residual > 0) {
+        trust.sigma = calibration_sigma(block);
+        trust.residual = block->residual;
+    }
+    if (trust.provenance == PROVENANCE_INHERITED) {
+        trust.sigma = fmax(trust.sigma, footing.spread);
+        trust.residual = fmax(trust.residual, footing.spread);
+    }
+    return trust;
 }
 
 static bool tabulate_ops(struct plan *plan, struct arena *arena)
@@ -129,6 +140,10 @@ bool plan_resolve(struct plan *plan, struct arena *arena, struct diag *diag,
         !target_resolve(&plan->target, diag, plan->system, plan->software, &types))
         return false;
     plan->target.residency = !request->no_residency;
+    if (request->scatter) {
+        plan->target.scattered = true;
+        memcpy(plan->target.scatter, request->scatter, sizeof plan->target.scatter);
+    }
     plan->ranks = plan->parallel.tp * plan->parallel.pp * plan->parallel.dp;
     plan->prepared = cost_prepare(arena, diag, &plan->graph, &plan->target);
     if (!plan->prepared)

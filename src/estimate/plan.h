@@ -10,7 +10,8 @@
 struct op_trust {
     enum family family; /* errors of one family go together */
     enum provenance provenance;
-    double sigma; /* standard deviation of log(measured / predicted) */
+    double sigma;    /* standard deviation of log(measured / predicted) */
+    double residual; /* of it, what the scalars' own uncertainty does not explain */
 };
 
 struct plan {
@@ -62,6 +63,7 @@ struct plan_request {
     const struct stack *stack;
     const char *role;
     bool no_residency;
+    const double *scatter; /* [FAMILY_COUNT]: factors of the families' times; NULL: 1 */
 };
 bool plan_resolve(struct plan *plan, struct arena *arena, struct diag *diag,
                   const struct plan_request *request);

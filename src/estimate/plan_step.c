@@ -44,13 +44,16 @@ static void slice_fill(struct slice *slice, const struct step *step, int first, 
 static double executions(const struct plan *plan, const struct op *op, const struct slice *slice)
 {
     const struct model *model = plan->model;
+    int first = op->encodes ? 0 : model->encoder_layers; /* of the stack that the op belongs to */
+    int last = op->encodes ? model->encoder_layers : model->layers;
     if (op->block != OUTSIDE_LAYERS) {
-        bool all = slice->first == 0 && slice->last == model->layers;
+        bool all = slice->first <= first && slice->last >= last;
         int layers = all ? model->block_layers[op->block]
-                         : block_layers_between(model, op->block, slice->first, slice->last);
+                         : block_layers_between(model, op->block, slice->first > first ? slice->first : first,
+                                                slice->last < last ? slice->last : last);
         return op->per_layer * layers;
     }
-    bool here = op->on_first_stage ? slice->first == 0 : slice->last == model->layers;
+    bool here = op->on_first_stage ? slice->first == first : slice->last == last;
     return here ? op->per_layer : 0;
 }
 
@@ -239,18 +242,29 @@ static void sum_up(const struct plan *plan, const struct step *step, struct step
     cost->stage_time = plan->parallel.pp > 1 ? slowest_stage(plan, cost, captured) : cost->time;
 }
 
+/* The first layer that any segment passes: an encoder's are behind a decode step. */
+static int first_layer(const struct step *step)
+{
+    int first = step->count > 0 ? step->segments[0].layer_first : 0;
+    for (int i = 1; i < step->count; i++)
+        if (step->segments[i].layer_first < first)
+            first = step->segments[i].layer_first;
+    return first;
+}
+
 void plan_step(const struct plan *plan, const struct step *step, bool only_context, struct step_cost *cost)
 {
     struct slice slice;
     int layers = plan->model->layers;
-    slice_fill(&slice, step, 0, layers);
+    slice_fill(&slice, step, first_layer(step), layers);
     only_context = only_context && slice.last == layers;
     if (!only_context)
         memset(cost->ops, 0, (size_t)plan->graph.op_count * sizeof *cost->ops);
     cost_slice(plan, &slice, only_context, cost);
     while (slice.last < layers) {
         slice_fill(&slice, step, slice.last, layers);
-        cost_slice(plan, &slice, false, cost);
+        if (slice.count > 0)
+            cost_slice(plan, &slice, false, cost);
     }
     expose(plan, cost);
     sum_up(plan, step, cost);

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-_Static_assert(2 * STRATA_MOST <= SEGMENTS_MOST, "prompts with and without a shared prefix share a step");
+_Static_assert(2 * STRATA_MOST <= SEGMENTS_MOST, "prompts with and without a shared prefix share a step, as "
+                                                 "do an encoder's prompts and a decoder's first tokens");
 
 double ranks_per_stage(const struct plan *plan)
 {
@@ -25,6 +26,19 @@ void spend(struct spent *spent, const struct plan *plan, const struct step_cost 
 double prompt_tokens(const struct plan *plan, const struct request *request, int stratum)
 {
     return plan->software->pad_prompts ? request->prompt_max : request->prompt[stratum];
+}
+
+double start_tokens(const struct plan *plan, const struct request *request, int stratum)
+{
+    return plan->model->encoder_layers > 0 ? 1 : prompt_tokens(plan, request, stratum);
+}
+
+double encoded_together(const struct plan *plan, const struct request *request)
+{
+    double chunk = plan->software->prefill_chunk_tokens, groups = plan->parallel.dp, mean = 0;
+    for (int i = 0; i < request->strata; i++)
+        mean += prompt_tokens(plan, request, i) / request->strata;
+    return chunk > 0 ? fmin(request->batch, groups * fmax(1, floor(chunk / mean))) : request->batch;
 }
 
 static void run_prefill_step(struct prefill *prefill, const struct step *step, double count)
@@ -150,10 +164,36 @@ static double prompts_with_prefix(const struct prefill *prefill)
     return computed ? 0 : fmin(prefill->plan->parallel.dp, request->batch);
 }
 
+/* Behind an encoder: it takes whole prompts, for each token sees all of its prompt, and the decoder takes its
+ * first step, on the token that it starts with. */
+static void run_encoder(struct prefill *prefill)
+{
+    const struct request *request = prefill->request;
+    const struct plan *plan = prefill->plan;
+    double steps = ceil(request->batch / encoded_together(plan, request) - 1e-9);
+    int layers = plan->model->encoder_layers;
+    struct step step = {.count = 2 * request->strata};
+    for (int i = 0; i < request->strata; i++) {
+        double prompt = prompt_tokens(plan, request, i), sequences = request->batch / request->strata / steps;
+        step.segments[2 * i] = (struct segment){
+            .sequences = sequences, .new_tokens = prompt, .mask = MASK_FULL, .layer_last = layers};
+        step.segments[2 * i + 1] = (struct segment){.sequences = sequences,
+                                                    .new_tokens = start_tokens(plan, request, i),
+                                                    .source = prompt,
+                                                    .sampled = 1,
+                                                    .layer_first = layers};
+    }
+    run_prefill_step(prefill, &step, steps);
+}
+
 void prefill_run(struct prefill *prefill)
 {
     const struct request *request = prefill->request;
     const struct plan *plan = prefill->plan;
+    if (plan->model->encoder_layers > 0) {
+        run_encoder(prefill);
+        return;
+    }
     double chunk = plan->software->prefill_chunk_tokens > 0 ? plan->software->prefill_chunk_tokens : INFINITY;
     double first = prompts_with_prefix(prefill);
     struct request alone = *request;

@@ -191,11 +191,32 @@ static bool check_context(struct diag *diag, const struct model *model, const st
     double longest = 0;
     for (int i = 0; i < request->strata; i++)
         longest = fmax(longest, request->prompt[i]);
-    double context = longest + request->output;
+    double context = model_context_needed(model, longest, request->output);
     if (model->max_context <= 0 || context <= model->max_context)
         return true;
+    if (model->encoder_layers > 0)
+        return diag_error(diag, NOWHERE, "%s %.0f tokens exceed %s's context of %d in the %s",
+                          longest > request->output ? "prompt" : "output", context, model->id,
+                          model->max_context, longest > request->output ? "encoder" : "decoder");
     return diag_error(diag, NOWHERE, "prompt %.0f + output %.0f = %.0f tokens exceed %s's context of %d",
                       longest, request->output, context, model->id, model->max_context);
+}
+
+/* What nobody has made work with an encoder, or what cannot. */
+static bool check_encoder(struct diag *diag, const struct model *model, const struct request *request,
+                          const struct generation *generation)
+{
+    if (model->encoder_layers == 0)
+        return true;
+    if (request->prefix_reused || request->cached_fraction > 0)
+        return diag_error(diag, NOWHERE,
+                          "%s: no part of a prompt can be reused: each token of an encoder sees the whole "
+                          "prompt, so that a prefix's state is different in each",
+                          model->id);
+    if (generation->phases > 1 || generation->draft_prefills)
+        return diag_error(diag, NOWHERE, "%s: drafts for a model with an encoder are not modelled",
+                          model->id);
+    return true;
 }
 
 /* ---- plans ---- */
@@ -211,7 +232,8 @@ static struct plan *new_plan(struct resolved *resolved, struct diag *diag, const
                                    .parallel = *parallel,
                                    .stack = &resolved->deployment.stack,
                                    .role = role,
-                                   .no_residency = resolved->question.no_residency};
+                                   .no_residency = resolved->question.no_residency,
+                                   .scatter = resolved->question.scatter};
     if (!plan) {
         diag_error(diag, NOWHERE, "out of memory");
         return NULL;
@@ -246,6 +268,8 @@ static bool add_draft(struct resolved *resolved, struct diag *diag, struct catal
     if (draft->generation == GENERATION_MASKED_DIFFUSION)
         return diag_error(diag, NOWHERE, "%s is a masked-diffusion model: it cannot draft token by token",
                           draft->id);
+    if (draft->encoder_layers > 0)
+        return diag_error(diag, NOWHERE, "%s has an encoder: drafts with one are not modelled", draft->id);
     pool->plans[1] = new_plan(resolved, diag, draft, software, &same, ROLE_DRAFT);
     pool->plan_count = 2;
     return pool->plans[1] && check_context(diag, draft, &resolved->request);
@@ -307,6 +331,7 @@ bool question_resolve(struct resolved *resolved, struct arena *arena, struct dia
                               .generation = &deployment->generation};
     if (!stack_run(&deployment->stack, HOOK_WORKLOAD, &rewrite) ||
         !stack_run(&deployment->stack, HOOK_GENERATION, &rewrite) ||
+        !check_encoder(diag, model, &resolved->request, &deployment->generation) ||
         !check_context(diag, model, &resolved->request))
         return false;
     deployment->pool_count = 1;

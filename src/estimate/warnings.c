@@ -2,6 +2,7 @@
 #include "estimate/estimate.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { WARNINGS_MOST = 64 };
 
@@ -17,6 +18,44 @@ static void warn(struct warnings *warnings, const char *line)
         warnings->lines[warnings->count++] = line;
 }
 
+/* Which families of the plan's operators run on family defaults: "elementwise, collective"; *measured:
+ * whether any runs on measurements. NULL: out of memory. */
+static const char *default_families(const struct plan *plan, struct arena *arena, bool *measured)
+{
+    bool by_default[FAMILY_COUNT] = {false};
+    const char *names = "";
+    *measured = false;
+    for (int i = 0; i < plan->graph.op_count; i++)
+        for (int phase = 0; phase < 2; phase++) {
+            const struct op_trust *trust = phase == 0 ? &plan->prefill_trust[i] : &plan->decode_trust[i];
+            bool weak = trust->provenance <= PROVENANCE_FAMILY_DEFAULT;
+            by_default[trust->family] = by_default[trust->family] || weak;
+            *measured = *measured || !weak;
+        }
+    for (int f = 0; f < FAMILY_COUNT && names; f++)
+        if (by_default[f])
+            names = arena_printf(arena, "%s%s%s", names, names[0] ? ", " : "", families[f].name);
+    return names;
+}
+
+static void warn_defaults(struct warnings *warnings, const struct plan *plan)
+{
+    bool measured;
+    const char *names = default_families(plan, warnings->arena, &measured);
+    const char *device = plan->target.device->id, *software = plan->software->id;
+    if (measured && names)
+        warn(warnings,
+             arena_printf(warnings->arena,
+                          "%s with %s: measured but for %s, which run%s on the defaults of the device "
+                          "family",
+                          device, software, names, strchr(names, ',') ? "" : "s"));
+    else
+        warn(warnings, arena_printf(warnings->arena,
+                                    "%s with %s runs on the defaults of its device family, not on "
+                                    "measurements of its own",
+                                    device, software));
+}
+
 static void warn_calibration(struct warnings *warnings, const struct resolved *resolved,
                              const struct answer *answer)
 {
@@ -30,10 +69,7 @@ static void warn_calibration(struct warnings *warnings, const struct resolved *r
                           "data-sheet rates",
                           plan->target.device->id, plan->software->id));
     else if (answer->calibration == PROVENANCE_FAMILY_DEFAULT)
-        warn(warnings, arena_printf(warnings->arena,
-                                    "%s with %s runs on the defaults of its device family, not on "
-                                    "measurements of its own",
-                                    plan->target.device->id, plan->software->id));
+        warn_defaults(warnings, plan);
 }
 
 static void warn_unverified(struct warnings *warnings, const struct device *device)
@@ -61,7 +97,7 @@ static void warn_workload(struct warnings *warnings, const struct resolved *reso
                                     "output lengths vary: figures are of a request with the mean "
                                     "output, %.1f tokens",
                                     resolved->request.output));
-    if (workload->shared_prefix > 0 && !resolved->request.prefix_reused)
+    if (workload->shared_prefix > 0 && !resolved->request.prefix_reused && plan->model->encoder_layers == 0)
         warn(warnings, "the workload has a shared prefix that nothing reuses: add --with shared-prefix");
     if (workload->arrivals.rate > 0)
         warn(warnings, "arrivals are not modelled: the batch runs as one closed loop");

@@ -94,30 +94,38 @@ static void add_cache_passes(struct graph *graph, int block, const struct shard 
     }
 }
 
-static void add_core(struct graph *graph, int block, const struct attention_spec *spec,
-                     const struct shard *shard, int cache)
+void add_attention_core(struct graph *graph, int block, const struct attention_names *names,
+                        const struct attention_work *work, int cache)
 {
-    static const struct {
+    const struct {
         const char *name;
         enum attention_part part;
-    } fused[] = {{OP_NAME_ATTENTION, PART_FUSED}}, split[] = {{OP_NAME_ATTENTION_QK, PART_QK},
-                                                              {OP_NAME_ATTENTION_SOFTMAX, PART_SOFTMAX},
-                                                              {OP_NAME_ATTENTION_PV, PART_PV}};
+    } fused[] = {{names->fused, PART_FUSED}},
+      split[] = {{names->qk, PART_QK}, {names->softmax, PART_SOFTMAX}, {names->pv, PART_PV}};
     bool flash = graph->software->flash_attention;
-    bool expanded = graph->software->expand_gqa;
     for (int i = 0; i < (flash ? 1 : 3); i++) {
         struct op *op = graph_add_op(graph, flash ? fused[0].name : split[i].name, OP_ATTENTION, block);
         op->cache = cache;
         op->reads_cache = cache != BUFFER_NONE; /* else K and V are activations */
-        op->attention.heads = shard->heads;
-        op->attention.kv_heads = expanded ? shard->heads : shard->kv_heads;
-        op->attention.qk_dim = shard->qk_dim;
-        op->attention.v_dim = shard->v_dim;
-        op->attention.window = spec->window;
+        op->attention = *work;
         op->attention.part = flash ? PART_FUSED : split[i].part;
-        op->attention.q_type = graph->types.activations;
         op->rows_factor = attention_share(graph);
     }
+}
+
+static void add_core(struct graph *graph, int block, const struct attention_spec *spec,
+                     const struct shard *shard, int cache)
+{
+    static const struct attention_names names = {OP_NAME_ATTENTION, OP_NAME_ATTENTION_QK,
+                                                 OP_NAME_ATTENTION_SOFTMAX, OP_NAME_ATTENTION_PV};
+    bool expanded = graph->software->expand_gqa;
+    const struct attention_work work = {.heads = shard->heads,
+                                        .kv_heads = expanded ? shard->heads : shard->kv_heads,
+                                        .qk_dim = shard->qk_dim,
+                                        .v_dim = shard->v_dim,
+                                        .window = spec->window,
+                                        .q_type = graph->types.activations};
+    add_attention_core(graph, block, &names, &work, cache);
 }
 
 void build_attention(struct graph *graph, int block)
@@ -131,7 +139,8 @@ void build_attention(struct graph *graph, int block)
     if (spec->qk_norm)
         add_qk_norm(graph, block, spec, &shard);
     int cache = BUFFER_NONE;
-    if (graph->model->generation != GENERATION_MASKED_DIFFUSION) /* which runs the whole sequence each step */
+    bool once = model_encodes(graph->model, block); /* an encoder's tokens come once, together */
+    if (graph->model->generation != GENERATION_MASKED_DIFFUSION && !once) /* which runs all in each step */
         cache = add_kv_buffer(graph, "kv_cache", block, shard.k_width + shard.v_width, spec->window);
     add_rope_and_cache(graph, block, spec, &shard, cache);
     add_cache_passes(graph, block, &shard);

@@ -8,7 +8,7 @@ void add_activation_buffers(struct graph *graph)
     double widest = 0;
     for (int i = 0; i < graph->op_count; i++) {
         const struct op *op = &graph->ops[i];
-        if (op->kind != OP_GEMM || op->rows != ROWS_TOKENS)
+        if (op->kind != OP_GEMM || (op->rows != ROWS_TOKENS && op->rows != ROWS_SOURCE))
             continue;
         double scale = op->gemm.experts > 0 ? op->gemm.top_k * op->gemm.local_experts / op->gemm.experts
                                             : op->rows_factor * op->gemm.batch;

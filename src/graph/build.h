@@ -33,21 +33,41 @@ int add_state_buffer(struct graph *graph, const char *name, int block, double el
 /* The norm's weights and biases where they are not one norm of its width: the number of values they hold. */
 void norm_set_values(struct graph *graph, struct op *norm, double values);
 
+/* What an attention's kernels are called: fused, or one after the other. */
+struct attention_names {
+    const char *fused, *qk, *softmax, *pv;
+};
+
+/* The kernels of `work` (its part set here), on K and V of the cache, or of activations with BUFFER_NONE. */
+void add_attention_core(struct graph *graph, int block, const struct attention_names *names,
+                        const struct attention_work *work, int cache);
+
 void build_attention(struct graph *graph, int block);
+void build_cross_attention(struct graph *graph, int block);
 void build_mla(struct graph *graph, int block);
 void build_recurrent(struct graph *graph, int block);
+
+/* The indexer's parts beside MLA's: its queries where the compressed query is at hand, its keys and weights
+ * where the layer's input is, then the scores of all tokens and the selection. */
+void add_index_query(struct graph *graph, int block, const struct mla_spec *spec);
+void add_index_inputs(struct graph *graph, int block, const struct mla_spec *spec);
+void add_indexer(struct graph *graph, int block, const struct mla_spec *spec);
+
 void build_ffn(struct graph *graph, int block);
 void build_moe(struct graph *graph, int block);
 void build_input(struct graph *graph);  /* embedding */
 void build_output(struct graph *graph); /* final norm, head, sampling */
+/* Before and behind the encoder's layers; after build_input, whose table they share. */
+void build_encoder_input(struct graph *graph);
+void build_encoder_output(struct graph *graph);
 
 /* After all operators: the buffers that none of them owns. */
 void add_activation_buffers(struct graph *graph);
 void add_reserved_buffers(struct graph *graph);
 void add_vision_buffer(struct graph *graph);
 
-/* Refuses what does not divide: heads and intermediate sizes by tp, experts by ep, stages more than layers.
- */
+/* Refuses what does not divide: heads and intermediate sizes by tp, experts by ep, stages more than layers;
+ * and stages of a model with an encoder. */
 bool check_parallelism(struct diag *diag, const struct model *model, const struct parallelism *parallel);
 
 /* The type of a name known to be valid. */

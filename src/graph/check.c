@@ -78,10 +78,18 @@ bool check_parallelism(struct diag *diag, const struct model *model, const struc
                           model->layers);
     if (ranks % parallel->ep != 0)
         return diag_error(diag, NOWHERE, "ep=%d does not divide tp*dp=%d", parallel->ep, ranks);
+    if (parallel->pp > 1 && model->encoder_layers > 0)
+        return diag_error(diag, NOWHERE,
+                          "%s: stages of an encoder and a decoder are not modelled: pp must be 1, found %d",
+                          model->id, parallel->pp);
     bool has_experts = false, ok = true;
     for (size_t i = 0; i < model->block_count && ok; i++) {
+        if (model->block_layers[i] == 0)
+            continue;
         has_experts |= model->blocks[i].ffn == FFN_MOE;
         ok = check_mixer(diag, model, &model->blocks[i], parallel->tp) &&
+             refuse_uneven(diag, model, "cross-attention heads", model->blocks[i].cross_attention.heads, "tp",
+                           parallel->tp) &&
              check_ffn(diag, model, &model->blocks[i], parallel);
     }
     if (ok && parallel->ep > 1 && !has_experts)

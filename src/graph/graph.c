@@ -49,6 +49,7 @@ struct op *graph_insert_op(struct graph *graph, int at, const char *name, enum o
                       .per_layer = 1,
                       .weights = BUFFER_NONE,
                       .cache = BUFFER_NONE,
+                      .encodes = block != OUTSIDE_LAYERS && model_encodes(graph->model, block),
                       .waits_for = -1};
     return op;
 }
@@ -125,8 +126,20 @@ static void build_mixer(struct graph *graph, int block)
     bool summed_later = spec->mixer == MIXER_ATTENTION && spec->attention.parallel && spec->ffn == FFN_DENSE;
     static const struct reduction names = {OP_NAME_ATTENTION_ALLREDUCE, OP_NAME_ATTENTION_REDUCE_SCATTER,
                                            OP_NAME_ATTENTION_ALLGATHER};
+    bool crosses = spec->cross_attention.heads > 0;
     if (!summed_later) /* tokens that travel start from the rank that keeps them */
-        add_reduction(graph, block, &names, !tokens_travel(graph, block));
+        add_reduction(graph, block, &names, crosses || !tokens_travel(graph, block));
+}
+
+static void build_cross(struct graph *graph, int block)
+{
+    if (graph->model->blocks[block].cross_attention.heads == 0)
+        return;
+    static const struct reduction names = {OP_NAME_CROSS_ALLREDUCE, OP_NAME_CROSS_REDUCE_SCATTER,
+                                           OP_NAME_CROSS_ALLGATHER};
+    add_block_norm(graph, OP_NAME_CROSS_NORM, block);
+    build_cross_attention(graph, block);
+    add_reduction(graph, block, &names, !tokens_travel(graph, block));
 }
 
 /* Layers cut over all attention groups work on all groups' tokens, gathered before; each rank keeps its
@@ -177,7 +190,7 @@ static void build_feed_forward(struct graph *graph, int block)
 static void add_extra_norms(struct graph *graph, int block)
 {
     const struct block_spec *spec = &graph->model->blocks[block];
-    int natural = (spec->mixer != MIXER_NONE) + (spec->ffn != FFN_NONE);
+    int natural = (spec->mixer != MIXER_NONE) + (spec->cross_attention.heads > 0) + (spec->ffn != FFN_NONE);
     if (spec->norms <= natural)
         return;
     double hidden = graph->model->hidden, extra = spec->norms - natural;
@@ -194,6 +207,21 @@ static void add_stage_transfer(struct graph *graph)
     op->per_layer = graph->parallel.pp - 1; /* a step passes them all in turn */
     op->rows_factor = attention_share(graph);
     op->transfer.bytes_per_row = graph->model->hidden * element_bytes_each(&graph->types.activations);
+}
+
+/* The kinds of layers of the encoder, or those of the decoder. */
+static void build_blocks(struct graph *graph, bool encoder)
+{
+    for (int block = 0; block < (int)graph->model->block_count; block++) {
+        bool loaded = graph->model->block_layers[block] > 0; /* else of multi-token prediction only */
+        if (!loaded || model_encodes(graph->model, block) != encoder)
+            continue;
+        build_mixer(graph, block);
+        build_cross(graph, block);
+        build_feed_forward(graph, block);
+        add_extra_norms(graph, block);
+        add_small_tensors(graph, block);
+    }
 }
 
 bool graph_build(struct graph *graph, struct arena *arena, struct diag *diag, const struct model *model,
@@ -214,12 +242,12 @@ bool graph_build(struct graph *graph, struct arena *arena, struct diag *diag, co
     if (!check_parallelism(diag, model, parallel))
         return false;
     build_input(graph);
-    for (int block = 0; block < (int)model->block_count; block++) {
-        build_mixer(graph, block);
-        build_feed_forward(graph, block);
-        add_extra_norms(graph, block);
-        add_small_tensors(graph, block);
+    if (model->encoder_layers > 0) {
+        build_encoder_input(graph);
+        build_blocks(graph, true);
+        build_encoder_output(graph);
     }
+    build_blocks(graph, false);
     add_stage_transfer(graph);
     build_output(graph);
     add_small_tensors(graph, OUTSIDE_LAYERS);

@@ -1,6 +1,8 @@
 /* Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): K and V are up-projections of a cached latent.
  * Long prompts expand the latent; decode absorbs the up-projections into the query and the output, and
- * attends to the latent itself as one shared KV head. */
+ * attends to the latent itself as one shared KV head. With an indexer (sparse attention) prefill does so too:
+ * each query has tokens of its own, which kernels gather as latents (FlashMLA's sparse kernels), while
+ * expanding frameworks mask what was not picked. */
 #include "graph/build.h"
 
 struct mla_shard {
@@ -19,14 +21,19 @@ static void add_query(struct graph *graph, int block, const struct mla_spec *spe
     add_linear(graph, OP_NAME_MLA_Q_DOWN, block, spec->q_lora_rank, hidden, false)->rows_factor = rows;
     add_norm(graph, OP_NAME_MLA_Q_NORM, block, spec->q_lora_rank, 1, false)->rows_factor = rows;
     add_linear(graph, OP_NAME_MLA_Q_UP, block, width, spec->q_lora_rank, false)->rows_factor = rows;
+    if (spec->indexer != NULL)
+        add_index_query(graph, block, spec);
 }
 
-static int add_latent(struct graph *graph, int block, const struct mla_shard *shard)
+static int add_latent(struct graph *graph, int block, const struct mla_spec *spec,
+                      const struct mla_shard *shard)
 {
     double hidden = graph->model->hidden, rows = attention_share(graph);
     double cached = shard->latent + shard->rope;
     double q_rope = shard->heads * shard->rope;
     add_linear(graph, OP_NAME_MLA_KV_DOWN, block, cached, hidden, false)->rows_factor = rows;
+    if (spec->indexer != NULL)
+        add_index_inputs(graph, block, spec);
     add_norm(graph, OP_NAME_MLA_KV_NORM, block, shard->latent, 1, false)->rows_factor = rows;
     int cache = add_kv_buffer(graph, "kv_latent", block, cached, 0);
     struct op *op = add_stream(graph, OP_NAME_ROPE_KV_WRITE, OP_ELEMENTWISE, block, q_rope + cached, q_rope,
@@ -55,18 +62,54 @@ static struct op *add_mla_core(struct graph *graph, int block, const struct mla_
     return op;
 }
 
-/* One product per head with its slice of the up-projection, whose buffer the expanding kernel owns. */
-static void add_absorbed(struct graph *graph, const char *name, int block, double n, double k, double heads,
-                         int weights)
+/* One product per head with its slice of the up-projection. */
+static void add_absorbed(struct graph *graph, const char *name, int block, enum regime regime, double n,
+                         double k, double heads, int weights)
 {
     struct op *op = graph_add_op(graph, name, OP_GEMM, block);
-    op->regime = REGIME_DECODE;
+    op->regime = regime;
     op->weights = weights;
     op->rows_factor = attention_share(graph);
     op->gemm.n = n;
     op->gemm.k = k;
     op->gemm.batch = heads;
     op->gemm.a_type = op->gemm.c_type = graph->types.activations;
+}
+
+/* Attention to all heads' K and V, made of the latents. Returns the up-projection's buffer. */
+static int build_expanded(struct graph *graph, int block, const struct mla_shard *shard, int cache,
+                          enum regime regime)
+{
+    struct op *expand = add_linear(graph, OP_NAME_MLA_KV_UP, block,
+                                   shard->heads * (shard->nope + shard->value), shard->latent, false);
+    int weights = expand->weights;
+    expand->rows = ROWS_CONTEXT; /* a chunk on cached context expands the cached latents too */
+    expand->rows_factor = attention_share(graph);
+    expand->regime = regime;
+    add_mla_core(graph, block, shard, cache, regime, false);
+    return weights;
+}
+
+/* The up-projection's buffer where only the absorbed products read it. */
+static int add_up_projection(struct graph *graph, int block, const struct mla_shard *shard)
+{
+    int weights = graph_add_buffer(graph, OP_NAME_MLA_KV_UP, BUFFER_WEIGHTS, block);
+    if (graph->failed)
+        return weights;
+    graph->buffers[weights].type = graph->types.weights;
+    graph->buffers[weights].rows = shard->heads * (shard->nope + shard->value);
+    graph->buffers[weights].cols = shard->latent;
+    return weights;
+}
+
+/* Attention to the latents: all that a query may see, or the `selected` ones that its indexer picks. */
+static void build_absorbed(struct graph *graph, int block, const struct mla_shard *shard, int cache,
+                           enum regime regime, double selected, int weights)
+{
+    add_absorbed(graph, OP_NAME_MLA_Q_ABSORB, block, regime, shard->latent, shard->nope, shard->heads,
+                 weights);
+    add_mla_core(graph, block, shard, cache, regime, true)->attention.selected = selected;
+    add_absorbed(graph, OP_NAME_MLA_V_UP, block, regime, shard->value, shard->latent, shard->heads, weights);
 }
 
 void build_mla(struct graph *graph, int block)
@@ -81,18 +124,16 @@ void build_mla(struct graph *graph, int block)
     bool absorb = graph->software->absorb_mla;
 
     add_query(graph, block, spec, &shard);
-    int cache = add_latent(graph, block, &shard);
-    struct op *expand = add_linear(graph, OP_NAME_MLA_KV_UP, block, shard.heads * (shard.nope + shard.value),
-                                   shard.latent, false);
-    int weights = expand->weights;
-    expand->rows = ROWS_CONTEXT; /* a chunk on cached context expands the cached latents too */
-    expand->rows_factor = rows;
-    expand->regime = absorb ? REGIME_PREFILL : REGIME_ANY;
-    add_mla_core(graph, block, &shard, cache, absorb ? REGIME_PREFILL : REGIME_ANY, false);
-    if (absorb) {
-        add_absorbed(graph, OP_NAME_MLA_Q_ABSORB, block, shard.latent, shard.nope, shard.heads, weights);
-        add_mla_core(graph, block, &shard, cache, REGIME_DECODE, true);
-        add_absorbed(graph, OP_NAME_MLA_V_UP, block, shard.value, shard.latent, shard.heads, weights);
+    int cache = add_latent(graph, block, spec, &shard), weights;
+    if (spec->indexer != NULL)
+        add_indexer(graph, block, spec);
+    if (absorb && spec->indexer != NULL) {
+        weights = add_up_projection(graph, block, &shard);
+        build_absorbed(graph, block, &shard, cache, REGIME_ANY, spec->indexer->top_k, weights);
+    } else {
+        weights = build_expanded(graph, block, &shard, cache, absorb ? REGIME_PREFILL : REGIME_ANY);
+        if (absorb)
+            build_absorbed(graph, block, &shard, cache, REGIME_DECODE, 0, weights);
     }
     add_linear(graph, OP_NAME_O_PROJ, block, graph->model->hidden, shard.heads * shard.value, false)
         ->rows_factor = rows;

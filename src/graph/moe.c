@@ -1,7 +1,9 @@
 /* Mixture of experts: router, top-k, grouped GEMMs over the experts of this rank, shared experts beside them.
  * Experts are cut over ep ranks, each expert's columns over the rest (tp * dp / ep). Among attention groups
  * tokens travel to their experts and back (two all-to-alls), and shared experts are whole on every rank,
- * which runs its own tokens; otherwise every rank has all tokens already. */
+ * which runs its own tokens; otherwise every rank has all tokens already.
+ * Experts of a latent space (LatentMoE, arXiv:2601.18089): router and shared experts work on hidden; a token
+ * is projected to the latent before it is sent to its experts and back after their sum has come home. */
 #include "graph/build.h"
 
 #include <math.h>
@@ -53,20 +55,32 @@ static void add_router(struct graph *graph, int block, const struct moe_spec *sp
         ->rows_factor = shard->rows;
 }
 
+/* A projection between hidden and the latent. Whole on every rank, as the released servers have it, so that
+ * sums of partial results over ranks may be made after it as well as before; in the activations' type, which
+ * the quantised checkpoints of Nemotron 3 leave it in. */
+static void add_latent(struct graph *graph, const char *name, int block, double n, double k,
+                       const struct moe_spec *spec, const struct moe_shard *shard)
+{
+    struct op *op = add_linear(graph, name, block, n, k, spec->bias);
+    op->rows_factor = shard->rows;
+    if (!graph->failed)
+        graph->buffers[op->weights].type = graph->types.activations;
+}
+
 static void add_routed(struct graph *graph, int block, const struct moe_spec *spec,
                        const struct moe_shard *shard)
 {
-    double hidden = graph->model->hidden;
+    double row = moe_width(graph->model, spec);
     /* of the step's (token, expert) pairs, those that this rank works on */
     double pairs = spec->top_k * shard->experts / spec->experts;
-    add_stream(graph, OP_NAME_MOE_PERMUTE, OP_GATHER, block, hidden, hidden, 0)->rows_factor = pairs;
-    add_grouped(graph, OP_NAME_MOE_GATE_UP, block, (spec->gated ? 2 : 1) * shard->width, hidden, spec, shard);
+    add_stream(graph, OP_NAME_MOE_PERMUTE, OP_GATHER, block, row, row, 0)->rows_factor = pairs;
+    add_grouped(graph, OP_NAME_MOE_GATE_UP, block, (spec->gated ? 2 : 1) * shard->width, row, spec, shard);
     add_stream(graph, OP_NAME_MOE_ACTIVATION, OP_ELEMENTWISE, block, (spec->gated ? 2 : 1) * shard->width,
                shard->width, 5 * shard->width)
         ->rows_factor = pairs;
-    add_grouped(graph, OP_NAME_MOE_DOWN, block, hidden, shard->width, spec, shard);
+    add_grouped(graph, OP_NAME_MOE_DOWN, block, row, shard->width, spec, shard);
     /* weighted sum of a token's experts: a multiply-add for each */
-    add_stream(graph, OP_NAME_MOE_COMBINE, OP_ELEMENTWISE, block, hidden, hidden / spec->top_k, 2 * hidden)
+    add_stream(graph, OP_NAME_MOE_COMBINE, OP_ELEMENTWISE, block, row, row / spec->top_k, 2 * row)
         ->rows_factor = pairs;
 }
 
@@ -91,21 +105,26 @@ static void add_travel(struct graph *graph, const char *name, int block, const s
 {
     double ep = graph->parallel.ep, ranks = ffn_ranks(graph);
     double copies = ranks * -expm1(spec->top_k * log1p(-1 / ep));
-    add_collective(graph, name, block, COLLECTIVE_ALL_TO_ALL, ffn_ranks(graph), graph->model->hidden * copies,
-                   shard->rows);
+    add_collective(graph, name, block, COLLECTIVE_ALL_TO_ALL, ffn_ranks(graph),
+                   moe_width(graph->model, spec) * copies, shard->rows);
 }
 
 void build_moe(struct graph *graph, int block)
 {
     const struct moe_spec *spec = &graph->model->blocks[block].moe;
     struct moe_shard shard = shard_experts(graph, block, spec);
+    double hidden = graph->model->hidden;
 
     add_router(graph, block, spec, &shard);
+    if (spec->latent > 0)
+        add_latent(graph, OP_NAME_MOE_LATENT_DOWN, block, spec->latent, hidden, spec, &shard);
     if (shard.travels)
         add_travel(graph, OP_NAME_MOE_DISPATCH, block, spec, &shard);
     add_routed(graph, block, spec, &shard);
     if (shard.travels)
         add_travel(graph, OP_NAME_MOE_GATHER, block, spec, &shard);
+    if (spec->latent > 0)
+        add_latent(graph, OP_NAME_MOE_LATENT_UP, block, hidden, spec->latent, spec, &shard);
     if (spec->shared_intermediate > 0)
         add_shared(graph, block, spec, &shard);
 }

@@ -27,6 +27,13 @@ double op_rows(const struct op *op, const struct step_totals *totals)
     case ROWS_CONTEXT:
         counted = totals->context;
         break;
+    case ROWS_PAIRS: /* the fullest rank has whole sequences */
+        return totals->sequences > 0
+                   ? totals->pairs / totals->sequences * ceil(totals->sequences * op->rows_factor - 1e-9)
+                   : 0;
+    case ROWS_SOURCE:
+        counted = totals->source;
+        break;
     }
     double rows = counted * op->rows_factor;
     /* the worst rank of a split has the rounded-up share; the tolerance keeps 8 * (1/8) at 1 */

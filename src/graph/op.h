@@ -31,7 +31,14 @@ enum rows {
     ROWS_TOKENS,  /* new tokens of the regime's segments */
     ROWS_SAMPLED, /* positions whose logits are computed */
     ROWS_SEQUENCES,
-    ROWS_CONTEXT /* cached and new tokens: what rewrites or expands the whole KV cache */
+    ROWS_CONTEXT, /* cached and new tokens: what rewrites or expands the whole KV cache */
+    ROWS_PAIRS,   /* (new token, token it may see): what looks at each score */
+    ROWS_SOURCE   /* the encoder's output, when it is met first: what makes cross-attention's K and V */
+};
+
+/* `experts` of a rank to each of which `share` of all tokens go. */
+struct expert_load {
+    double experts, share;
 };
 
 /* C[m,n] = A[m,k] B[n,k], `batch` times (one per head in MLA's absorbed products). B is a weight buffer. */
@@ -42,6 +49,9 @@ struct gemm_work {
         a_type; /* as computed with; a type other than the previous op's is made by a TRANSFORM op */
     struct element_type c_type;
     bool bias;
+    struct element_type a_from; /* A's type before a pass of this very call quantises it; no name: there is no
+                                   such pass */
+    double weight_sets;         /* a benchmark's: copies of the weights that take turns; 0: one */
     /* grouped over experts: m rows are tokens; each goes to top_k of `experts`, of which `local_experts` are
      * here */
     double experts; /* 0: not grouped */
@@ -49,9 +59,14 @@ struct gemm_work {
     double top_k;
     double skew;  /* exponent of the experts' popularity power law; 0: balanced */
     double ranks; /* expert-parallel ranks, for the hottest rank's share under skew */
+    const struct expert_load
+        *dealt; /* not by chance: tokens are dealt to this rank's experts just so; NULL */
+    int dealt_count;
 };
 
-enum attention_part { PART_FUSED, PART_QK, PART_SOFTMAX, PART_PV }; /* unfused attention is three ops */
+/* Unfused attention is the last three ops. INDEX: an indexer's scores, as attention without softmax and V:
+ * per (query, key) one score in fp32, the heads' ReLU'd products summed with weights of the query. */
+enum attention_part { PART_FUSED, PART_INDEX, PART_QK, PART_SOFTMAX, PART_PV };
 
 /* Scaled dot-product attention over the segments of the op's regime. KV is read from the op's cache buffer.
  */
@@ -61,10 +76,17 @@ struct attention_work {
     double qk_dim;
     double v_dim;
     double window;    /* 0: none */
+    double selected;  /* tokens that an indexer picks for each query of those it may see; 0: all */
     bool latent;      /* V is part of K (absorbed MLA): KV is read once */
+    bool one_cache;   /* V lies where K does, yet kernels read both */
     bool mla;         /* its calibration family */
+    bool cross;       /* K and V are the encoder's: all of the segments' source, no new tokens */
     bool prefix_once; /* a shared prefix's KV is read once for all sequences */
     enum attention_part part;
+    /* Rotating and writing the KV cache by a kernel that a measurement times together with attention; 0 in
+     * models' graphs, where these are operators of their own. A new token's bytes moved, its values handled.
+     */
+    double setup_bytes, setup_values;
     struct element_type q_type;
 };
 
@@ -89,10 +111,11 @@ struct conv_work {
 /* Streams: norms, elementwise, gathers, routing, sampling, transforms. Per row: values read and written, lane
  * FLOPs. */
 struct stream_work {
-    double read;       /* elements a row */
-    double written;    /* elements a row */
-    double flops;      /* a row */
-    double fixed_read; /* elements read once per execution (norm weights) */
+    double read;          /* elements a row */
+    double written;       /* elements a row */
+    double flops;         /* a row */
+    double fixed_read;    /* elements read once per execution (norm weights) */
+    double token_written; /* ROWS_PAIRS: elements written for each new token */
     double fixed_read_bytes_each;
     struct element_type read_type;
     struct element_type write_type;
@@ -111,6 +134,7 @@ struct collective_work {
     enum collective kind;
     double ranks;
     double bytes_per_row;
+    bool narrow; /* elements of 8 bits, which switches do not sum */
 };
 
 /* Point to point: to the next pipeline stage. */
@@ -133,6 +157,7 @@ struct op {
     bool reads_cache;
     bool writes_cache;
     bool on_first_stage; /* outside layers: runs on the first pipeline stage, else the last */
+    bool encodes;        /* of the encoder's layers, or before or behind them */
     int device;          /* instance of the pool it runs on; 0: the pool's own */
     int overlap_group;   /* ops of one group may run at once; 0: alone */
     int waits_for;       /* index of the op whose end it needs; -1: the one before */
@@ -172,6 +197,7 @@ struct buffer {
     double elements;
     bool per_sequence;
     double window;         /* 0: none */
+    bool source;           /* KV: of the encoder's tokens, made once, instead of the decoder's */
     double page_tokens;    /* 1: none */
     double sequence_share; /* of the step's sequences on this rank: 1, or 1/dp */
     double bytes;          /* RESERVED */

@@ -1,5 +1,5 @@
 /* What runs once per step, outside the layers: embedding at the front; final norm, head and sampling at the
- * end. */
+ * end; embedding and norm of an encoder. */
 #include "graph/build.h"
 
 /* A table whose rows are looked up, not multiplied: one row read and one written a token. */
@@ -116,4 +116,34 @@ void build_output(struct graph *graph)
     struct op *sample = add_stream(graph, OP_NAME_SAMPLE, OP_SAMPLE, OUTSIDE_LAYERS, vocab, 1, 6 * vocab);
     sample->rows = ROWS_SAMPLED;
     sample->rows_factor = share;
+}
+
+/* The prompt's look-ups in the same table. */
+void build_encoder_input(struct graph *graph)
+{
+    double width = graph->model->hidden, share = attention_share(graph);
+    struct op *op = add_stream(graph, OP_NAME_ENCODER_EMBEDDING, OP_GATHER, OUTSIDE_LAYERS, width, width, 0);
+    op->weights = embedding_buffer(graph);
+    op->stream.read_type = graph->types.embedding;
+    op->on_first_stage = true;
+    op->encodes = true;
+    op->rows_factor = share;
+    if (graph->parallel.tp == 1)
+        return;
+    add_collective(graph, OP_NAME_ENCODER_ALLREDUCE, OUTSIDE_LAYERS, COLLECTIVE_ALL_REDUCE,
+                   graph->parallel.tp, width, share);
+    op = &graph->ops[graph->op_count - 1];
+    op->on_first_stage = true;
+    op->encodes = true;
+}
+
+/* The norm of all tokens before the decoder attends to them. */
+void build_encoder_output(struct graph *graph)
+{
+    if (graph->model->no_final_norm)
+        return;
+    struct op *norm = add_norm(graph, OP_NAME_ENCODER_NORM, OUTSIDE_LAYERS, graph->model->hidden, 1,
+                               graph->software->fuse_norm_add);
+    norm->rows_factor = attention_share(graph);
+    norm->encodes = true;
 }

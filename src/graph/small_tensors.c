@@ -1,7 +1,8 @@
-/* Parameters beside the matrices, tables and norms that operators read: attention sinks, biases of
- * convolutions and routers, decays and skips of recurrences. They take memory; reading them is left out (0.1%
- * of a layer at most). With them the weights add up to the model's parameters. Multi-token-prediction layers
- * are left out on purpose: serving without speculation on them does not load them. */
+/* Parameters beside the matrices, tables and norms that operators read: attention sinks, biases by
+ * distance, of convolutions and of routers, decays and skips of recurrences. They take memory; reading them
+ * is left out (0.1% of a layer at most). With them the weights add up to the model's parameters.
+ * Multi-token-prediction layers are left out on purpose: serving without speculation on them does not load
+ * them. */
 #include "graph/build.h"
 
 static double mixer_values(const struct block_spec *block, double tp)
@@ -26,8 +27,9 @@ static double small_values(const struct graph *graph, int block)
 {
     const struct model *model = graph->model;
     double tp = graph->parallel.tp;
-    if (block == OUTSIDE_LAYERS) /* an untied head has its bias beside it */
-        return model->head_bias && model->tied_embeddings ? model->vocab / tp : 0;
+    if (block == OUTSIDE_LAYERS) /* an untied head has its bias beside it; heads have their relative biases */
+        return (model->head_bias && model->tied_embeddings ? model->vocab / tp : 0) +
+               model_relative_values(model) / tp;
     const struct block_spec *spec = &model->blocks[block];
     bool router_bias = spec->ffn == FFN_MOE && spec->moe.router_bias;
     return mixer_values(spec, tp) + (router_bias ? spec->moe.experts : 0);

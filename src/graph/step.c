@@ -4,7 +4,7 @@
 
 enum regime segment_regime(const struct segment *segment)
 {
-    bool few = segment->new_tokens <= DECODE_TOKENS_MOST && segment->context > 0;
+    bool few = segment->new_tokens <= DECODE_TOKENS_MOST && segment->context + segment->source > 0;
     return few ? REGIME_DECODE : REGIME_PREFILL;
 }
 
@@ -31,10 +31,20 @@ double segment_pairs(const struct segment *segment, double window)
     return n * (window > 0 ? fmin(all, window - 1 + n) : all);
 }
 
+double segment_selected_pairs(const struct segment *segment, double most)
+{
+    double n = segment->new_tokens;
+    if (segment->mask == MASK_CAUSAL)
+        return sum_of_clipped_contexts(segment->context, n, most);
+    return n * fmin(segment->context + n, most);
+}
+
 void step_totals_add(struct step_totals *totals, const struct segment *segment)
 {
     totals->sequences += segment->sequences;
     totals->tokens += segment->sequences * segment->new_tokens;
     totals->sampled += segment->sequences * segment->sampled;
     totals->context += segment->sequences * (segment->context + segment->new_tokens);
+    totals->pairs += segment->sequences * segment_pairs(segment, 0);
+    totals->source += segment->context > 0 ? 0 : segment->sequences * segment->source;
 }

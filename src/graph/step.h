@@ -18,6 +18,7 @@ struct segment {
     double new_tokens; /* a sequence */
     double context;    /* tokens a sequence has in the KV cache before this step, shared prefix included */
     double prefix;     /* of these, how many are one shared prefix of all the segment's sequences */
+    double source;     /* tokens of an encoder's output that cross-attention sees; 0: no encoder */
     double sampled;    /* positions a sequence whose logits are computed */
     enum mask mask;
     int layer_first; /* layers [first, last) that the tokens pass; last 0: to the end */
@@ -31,8 +32,8 @@ struct step {
     int count;
 };
 
-/* Which kernels a segment runs on: DECODE where few new tokens per sequence meet a cached context (query rows
- * fit one tile; at most DECODE_TOKENS_MOST), else PREFILL. */
+/* Which kernels a segment runs on: DECODE where few new tokens per sequence meet a cached context or an
+ * encoder's output (query rows fit one tile; at most DECODE_TOKENS_MOST), else PREFILL. */
 enum { DECODE_TOKENS_MOST = 16 };
 enum regime { REGIME_PREFILL = 1, REGIME_DECODE = 2, REGIME_ANY = 3 };
 enum regime segment_regime(const struct segment *segment);
@@ -43,6 +44,8 @@ struct step_totals {
     double tokens;
     double sampled;
     double context; /* cached and new tokens */
+    double pairs;   /* (new token, token it may see) */
+    double source; /* tokens of the encoder's output met for the first time: by sequences without a context */
 };
 
 void step_totals_add(struct step_totals *totals, const struct segment *segment);
@@ -50,6 +53,8 @@ void step_totals_add(struct step_totals *totals, const struct segment *segment);
 /* (query, key) pairs of one sequence under mask and window (0: none): what attention must compute, to the
  * token. */
 double segment_pairs(const struct segment *segment, double window);
+/* The same where each query attends to at most `most` of the tokens it may see, wherever they stand. */
+double segment_selected_pairs(const struct segment *segment, double most);
 /* KV tokens of one sequence that its new tokens read, the new ones included. */
 double segment_kv_tokens(const struct segment *segment, double window);
 

@@ -16,7 +16,8 @@ struct activation_quantization_parameters {
 static bool quantises(const struct op *op)
 {
     return op->kind == OP_GEMM && op->block != OUTSIDE_LAYERS && op->gemm.batch == 1 &&
-           strcmp(op->name, OP_NAME_ROUTER) != 0 && strcmp(op->name, OP_NAME_SHARED_GATE) != 0;
+           strcmp(op->name, OP_NAME_ROUTER) != 0 && strcmp(op->name, OP_NAME_SHARED_GATE) != 0 &&
+           strcmp(op->name, OP_NAME_INDEX_WEIGHTS_PROJ) != 0;
 }
 
 /* Linear layers one after the other with no operator between them read the same input: it is quantised once.
@@ -44,6 +45,13 @@ static void insert_quantise(struct graph *graph, int index, const struct element
     op->stream.write_type = *type;
 }
 
+/* Libraries quantise to fp8 within the call of the layer, and are measured so; experts' rows before they are
+ * dealt, integers in a kernel before. */
+static bool within_the_call(const struct op *op, const struct element_type *type)
+{
+    return type->format == FORMAT_FP8 && op->gemm.experts <= 0;
+}
+
 static bool on_ops(struct rewrite *rewrite, const void *parameters)
 {
     const struct activation_quantization_parameters *p = parameters;
@@ -51,7 +59,10 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
     for (int i = 0; i < graph->op_count; i++) {
         if (!quantises(&graph->ops[i]) || strcmp(graph->ops[i].gemm.a_type.name, p->type.name) == 0)
             continue;
-        if (!p->fused && !shares_input(graph, i))
+        struct op *op = &graph->ops[i];
+        if (!p->fused && !shares_input(graph, i) && within_the_call(op, &p->type))
+            op->gemm.a_from = op->gemm.a_type;
+        else if (!p->fused && !shares_input(graph, i))
             insert_quantise(graph, i++, &p->type);
         graph->ops[i].gemm.a_type = p->type;
     }

@@ -37,6 +37,9 @@ static json_t *interval_json(const struct answer *answer)
 {
     json_t *object = json_object();
     set(object, "level", json_figure(answer->interval_level));
+    set(object, "method", json_string(answer->interval_draws > 0 ? "sampling" : "delta"));
+    if (answer->interval_draws > 0)
+        set(object, "draws", json_integer(answer->interval_draws));
     set(object, "ttft_s", pair_json(answer->ttft_interval));
     set(object, "tpot_s", pair_json(answer->tpot_interval));
     return object;

@@ -72,7 +72,8 @@ static void latency_block(const struct sheet *sheet)
     const struct slo *slo = &sheet->result->resolved->workload.slo;
     struct table *table = plain_table(sheet, SIDE_LEFT);
     heading(sheet, "Latency",
-            arena_printf(sheet->arena, "with %.0f%% intervals", 100.0 * answer->interval_level));
+            arena_printf(sheet->arena, "with %.0f%% intervals%s", 100.0 * answer->interval_level,
+                         answer->interval_draws > 0 ? ", sampled" : ""));
     latency_row(sheet, table, "to the first token (TTFT)", answer->ttft_s, &answer->ttft_interval, slo->ttft,
                 answer->ttft_met);
     latency_row(sheet, table, "per output token (TPOT)", answer->tpot_s, &answer->tpot_interval, slo->tpot,

@@ -23,6 +23,7 @@ struct table *calibration_table(const struct calibration *calibrations, size_t c
     table_column(table, "family", "family", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "software", "software", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "format", "format", SIDE_LEFT, COLUMN_BOTH);
+    table_column(table, "operand", "operand", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "provenance", "provenance", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "scalars", "scalars", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "residual", "residual", SIDE_RIGHT, COLUMN_BOTH);
@@ -32,8 +33,11 @@ struct table *calibration_table(const struct calibration *calibrations, size_t c
         enum number_format format = (enum number_format)calibration->format;
         table_row(table, TONE_PLAIN);
         table_text(table, families[calibration->family].name);
-        table_text(table, calibration->software);
+        table_text(table, calibration->version == NULL
+                              ? calibration->software
+                              : arena_printf(arena, "%s %s", calibration->software, calibration->version));
         table_text(table, format == FORMAT_NONE ? "any" : number_format_name(format));
+        table_text(table, operand_name((enum operand)calibration->operand));
         table_text(table, provenance_name((enum provenance)calibration->provenance));
         table_text(table, scalars_text(calibration, arena));
         table_number(table, calibration->residual, arena_printf(arena, "%.3g", calibration->residual));

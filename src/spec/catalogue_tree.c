@@ -49,11 +49,15 @@ static const char *scalar_of(const struct yaml_node *map, const char *key, const
     return node != NULL && node->kind == YAML_SCALAR && !yaml_is_null(node) ? node->scalar : fallback;
 }
 
+/* The keys that tell blocks apart. */
 static bool same_block(const struct yaml_node *a, const struct yaml_node *b)
 {
-    return strcmp(scalar_of(a, "software", "*"), scalar_of(b, "software", "*")) == 0 &&
-           strcmp(scalar_of(a, "family", ""), scalar_of(b, "family", "")) == 0 &&
-           strcmp(scalar_of(a, "format", "any"), scalar_of(b, "format", "any")) == 0;
+    static const char *const keys[][2] = {
+        {"software", "*"}, {"version", ""}, {"family", ""}, {"format", "any"}, {"operand", "any"}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(scalar_of(a, keys[i][0], keys[i][1]), scalar_of(b, keys[i][0], keys[i][1])) != 0)
+            return false;
+    return true;
 }
 
 static bool has_block(const struct yaml_node *list, const struct yaml_node *block)

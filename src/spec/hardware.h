@@ -100,9 +100,12 @@ struct device {
     size_t tier_count;
     struct link *links;
     size_t link_count;
-    double launch_floor;    /* s: a captured (or resident) kernel cannot be shorter than this */
-    double launch_host;     /* s of host time for one eager launch on this device; 0 on CPUs */
-    int operand_sharing;    /* units that share one operand of their tiles (2: the SM pairs of B200) */
+    double launch_floor; /* s: a captured (or resident) kernel cannot be shorter than this */
+    double launch_host;  /* s of host time for one eager launch on this device; 0 on CPUs */
+    int operand_sharing; /* units that share one operand of their tiles (2: the SM pairs of B200) */
+    int tile_cluster;    /* units that load one operand of their tiles once for all (2: Hopper's multicast) */
+    int tile_step;       /* tiles' edges are multiples of it (instructions of any width); 0: powers of two */
+    int pipeline_bytes;  /* of each row of a tile's operands that a unit has on the way; 0: not known */
     int matrix_depth_bytes; /* k-extent of a matrix instruction in bytes (32 on Ampere: 16 bf16, 32 int8) */
     struct power power;
     struct price price;

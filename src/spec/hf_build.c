@@ -39,28 +39,30 @@ static int repeats(const int *pattern, int layers, int at, int turn)
     return times;
 }
 
-static bool add_run(struct arena *arena, struct model *model, const int *pattern, int turn, int times)
+static bool add_run(struct arena *arena, const struct model *model, const int *pattern, int turn, int times,
+                    struct layer_run *run)
 {
     const char **names = ARENA_ARRAY(arena, const char *, (size_t)turn);
     if (names == NULL)
         return false;
     for (int i = 0; i < turn; i++)
         names[i] = model->blocks[pattern[i]].name;
-    model->runs[model->run_count++] = (struct layer_run){.blocks = {names, (size_t)turn}, .times = times};
+    *run = (struct layer_run){.blocks = {names, (size_t)turn}, .times = times};
     return true;
 }
 
 /* Dynamic programming from the last layer: the cheapest spelling of what is left is a turn, repeated, and the
- * cheapest spelling of the rest. Of equal ones that whose first run spans more. */
-bool hf_runs(struct arena *arena, struct model *model, const int *pattern, int layers)
+ * cheapest spelling of the rest. Of equal ones that whose first run spans more. NULL: out of memory. */
+static struct layer_run *spell(struct arena *arena, const struct model *model, const int *pattern, int layers,
+                               size_t *count)
 {
     struct choice {
         int price, turn, times;
     } *best = ARENA_ARRAY(arena, struct choice, (size_t)layers + 1);
-    model->runs = ARENA_ARRAY(arena, struct layer_run, (size_t)layers + 1);
-    model->run_count = 0;
-    if (best == NULL || model->runs == NULL)
-        return false;
+    struct layer_run *runs = ARENA_ARRAY(arena, struct layer_run, (size_t)layers + 1);
+    *count = 0;
+    if (best == NULL || runs == NULL)
+        return NULL;
     for (int at = layers - 1; at >= 0; at--) {
         best[at].price = INT_MAX;
         for (int turn = 1; turn <= TURN_MOST && at + turn <= layers; turn++)
@@ -72,7 +74,25 @@ bool hf_runs(struct arena *arena, struct model *model, const int *pattern, int l
             }
     }
     for (int at = 0; at < layers; at += best[at].turn * best[at].times)
-        if (!add_run(arena, model, pattern + at, best[at].turn, best[at].times))
+        if (!add_run(arena, model, pattern + at, best[at].turn, best[at].times, &runs[(*count)++]))
+            return NULL;
+    return runs;
+}
+
+bool hf_runs(struct arena *arena, struct model *model, const int *pattern, int layers)
+{
+    model->runs = spell(arena, model, pattern, layers, &model->run_count);
+    return model->runs != NULL;
+}
+
+bool hf_stacks(struct arena *arena, const struct hf_build *build)
+{
+    struct model *model = build->model;
+    int encoder = build->encoder_layers;
+    if (encoder > 0) {
+        model->encoder_runs = spell(arena, model, build->pattern, encoder, &model->encoder_run_count);
+        if (model->encoder_runs == NULL)
             return false;
-    return true;
+    }
+    return hf_runs(arena, model, build->pattern + encoder, build->layers - encoder);
 }

@@ -13,6 +13,7 @@ struct hf_build {
     struct block_spec *blocks; /* model->blocks */
     int pattern[LAYERS_MOST];
     int layers;
+    int encoder_layers; /* the first so many of them */
 };
 
 /* Adds a layer of the block of that name, and the block when it is new. false with an error: too many layers.
@@ -22,6 +23,8 @@ bool hf_layer(struct hf_build *build, const char *name, const struct block_spec 
 bool hf_block(struct hf_build *build, const char *name, const struct block_spec *block);
 /* Spells the pattern as the shortest list of runs. false: out of memory. */
 bool hf_runs(struct arena *arena, struct model *model, const int *pattern, int layers);
+/* The same where the first layers are an encoder's. */
+bool hf_stacks(struct arena *arena, const struct hf_build *build);
 
 /* Decoders: attention (or MLA, or gated DeltaNet in some layers) and a feed-forward, as rows of a table. */
 struct hf_decoder;
@@ -37,6 +40,9 @@ struct hf_recurrent {
 };
 extern const struct hf_recurrent hf_recurrents[];
 extern const size_t hf_recurrent_count;
+/* Encoders with decoders, likewise. */
+extern const struct hf_recurrent hf_encoder_decoders[];
+extern const size_t hf_encoder_decoder_count;
 
 /* Multimodal models: a language model in a part of the config, and a vision tower. */
 struct hf_multimodal {

@@ -33,6 +33,9 @@ static struct reading look_up(const char *architecture, const char *type)
     for (size_t i = 0; i < hf_recurrent_count; i++)
         if (is(hf_recurrents[i].architecture, hf_recurrents[i].type, architecture, type))
             reading.recurrent = &hf_recurrents[i];
+    for (size_t i = 0; i < hf_encoder_decoder_count; i++)
+        if (is(hf_encoder_decoders[i].architecture, hf_encoder_decoders[i].type, architecture, type))
+            reading.recurrent = &hf_encoder_decoders[i];
     for (size_t i = 0; i < hf_multimodal_count; i++)
         if (is(hf_multimodals[i].architecture, hf_multimodals[i].type, architecture, type))
             reading.multimodal = &hf_multimodals[i];
@@ -45,6 +48,8 @@ static const char *nearest_name(const char *name)
     size_t count = hf_decoder_names(names, NAMES_MOST / 2);
     for (size_t i = 0; i < hf_recurrent_count && count < NAMES_MOST; i++)
         names[count++] = hf_recurrents[i].architecture;
+    for (size_t i = 0; i < hf_encoder_decoder_count && count < NAMES_MOST; i++)
+        names[count++] = hf_encoder_decoders[i].architecture;
     for (size_t i = 0; i < hf_multimodal_count && count < NAMES_MOST; i++)
         names[count++] = hf_multimodals[i].architecture;
     return suggest_nearest(name, names, count);
@@ -55,7 +60,9 @@ static bool refuse(const struct hf_object *root, const char *architecture, const
     const char *name = architecture != NULL ? architecture : type;
     const char *key = architecture != NULL ? "architectures" : "model_type";
     if (hf_bool(root, "is_encoder_decoder", false))
-        return hf_error(root, key, "\"%s\" is an encoder-decoder, expected a model that decodes only", name);
+        return hf_error(
+            root, key,
+            "\"%s\" is an encoder-decoder of an unknown kind, expected a T5 or Switch Transformers", name);
     const char *nearest = nearest_name(name);
     return hf_error(
         root, key,
@@ -129,8 +136,7 @@ static bool read_root(const struct hf_object *root, struct hf_build *build)
                         : reading.recurrent != NULL ? reading.recurrent->architecture
                                                     : architecture;
     model->architecture = arena_strdup(root->arena, class != NULL ? class : type);
-    return hf_quantization(root, &build->config, model) &&
-           hf_runs(root->arena, model, build->pattern, build->layers);
+    return hf_quantization(root, &build->config, model) && hf_stacks(root->arena, build);
 }
 
 static bool prepare(struct hf_build *build, struct arena *arena, struct model *model)

@@ -132,6 +132,42 @@ static void read_attention(struct parts *parts, struct model *model)
     };
 }
 
+/* Later models let layers use the tokens that the indexer of a layer before picked. */
+static void refuse_shared_indexers(const struct hf_object *config)
+{
+    int every = hf_int(config, "index_topk_freq", 1);
+    const json_t *types = hf_list(config, "indexer_types");
+    size_t i;
+    json_t *type;
+    if (every > 1)
+        hf_error(config, "index_topk_freq",
+                 "found %d, expected 1: indexers that layers share are not modelled", every);
+    json_array_foreach(types, i, type)
+    {
+        if (json_is_string(type) && strcmp(json_string_value(type), "full") == 0)
+            continue;
+        hf_error(config, "indexer_types",
+                 "expected \"full\" for each layer: indexers that layers share are not modelled");
+        return;
+    }
+}
+
+static void read_indexer(struct parts *parts)
+{
+    const struct hf_object *config = parts->config;
+    if (!hf_has(config, "index_topk"))
+        return;
+    refuse_shared_indexers(config);
+    parts->mla.indexer = ARENA_NEW(config->arena, struct indexer_spec);
+    if (parts->mla.indexer == NULL) {
+        hf_error(config, "index_topk", "out of memory");
+        return;
+    }
+    *parts->mla.indexer = (struct indexer_spec){.heads = hf_need(config, "index_n_heads"),
+                                                .head_dim = hf_need(config, "index_head_dim"),
+                                                .top_k = hf_need(config, "index_topk")};
+}
+
 static void read_mla(struct parts *parts)
 {
     const struct hf_object *config = parts->config;
@@ -143,10 +179,7 @@ static void read_mla(struct parts *parts)
         .qk_rope_head_dim = hf_need(config, "qk_rope_head_dim"),
         .v_head_dim = hf_need(config, "v_head_dim"),
     };
-    if (hf_has(config, "index_topk"))
-        hf_warning(config, "index_topk",
-                   "sparse attention is left out: its indexer is not counted, and layers "
-                   "attend to all tokens");
+    read_indexer(parts);
 }
 
 static void read_deltanet(struct parts *parts)

@@ -182,7 +182,11 @@ static bool build_jamba(struct hf_build *build)
     return true;
 }
 
-/* hybrid_override_pattern: one sub-layer a layer; M Mamba-2, * attention without RoPE, - MLP, E experts. */
+/* One sub-layer a layer, by its letter: M Mamba-2, * attention without RoPE, - MLP, E experts. */
+static const char nemotron_letters[] = "M*-E";
+static const char *const nemotron_names[] = {"mamba", "attention", "mlp", "moe"};
+enum { NEMOTRON_KINDS = sizeof nemotron_names / sizeof *nemotron_names };
+
 static struct block_spec nemotron_block(const struct hf_build *build, char letter)
 {
     const struct hf_object *config = &build->config;
@@ -203,42 +207,108 @@ static struct block_spec nemotron_block(const struct hf_build *build, char lette
                               .top_k = hf_need(config, "num_experts_per_tok"),
                               .intermediate = hf_need(config, "moe_intermediate_size"),
                               .shared_intermediate = hf_int(config, "moe_shared_expert_intermediate_size", 0),
+                              .latent = hf_int(config, "moe_latent_size", 0),
                               .router_bias = true};
     }
     return block;
 }
 
+/* The list's words as letters in an array of letters; NULL with an error. */
+static const char *letters_of(const struct hf_object *config, const char *key, const json_t *list)
+{
+    size_t count = json_array_size(list);
+    char *letters = ARENA_ARRAY(config->arena, char, count + 1);
+    if (letters == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        size_t kind = 0;
+        while (word != NULL && kind < NEMOTRON_KINDS && strcmp(word, nemotron_names[kind]) != 0)
+            kind++;
+        if (word == NULL || kind == NEMOTRON_KINDS) {
+            hf_error(config, key, "found \"%s\", expected mamba, attention, mlp or moe",
+                     word != NULL ? word : "what is no text");
+            return NULL;
+        }
+        letters[i] = nemotron_letters[kind];
+    }
+    letters[count] = '\0';
+    return letters;
+}
+
+/* Letters as a text or, in newer configs, a list of words. "" when neither is there, NULL with an error. */
+static const char *nemotron_pattern(const struct hf_object *config, const char *text, const char *list)
+{
+    if (!hf_has(config, text)) {
+        const json_t *words = hf_list(config, list);
+        return words != NULL ? letters_of(config, list, words) : hf_has(config, list) ? NULL : "";
+    }
+    const char *pattern = json_string_value(json_object_get(config->object, text));
+    size_t known = pattern != NULL ? strspn(pattern, nemotron_letters) : 0;
+    if (pattern == NULL)
+        hf_error(config, text, "expected a text of M, *, - and E");
+    else if (pattern[known] != '\0')
+        hf_error(config, text, "found \"%c\", expected M, *, - or E", pattern[known]);
+    else
+        return pattern;
+    return NULL;
+}
+
+/* The sub-layers of a prediction layer as one block: a mixer, a feed-forward or one after the other. */
+static bool nemotron_mtp(struct hf_build *build)
+{
+    const struct hf_object *config = &build->config;
+    int layers = hf_int(config, "num_nextn_predict_layers", 0);
+    if (layers == 0)
+        return true;
+    const char *pattern = nemotron_pattern(config, "mtp_hybrid_override_pattern", "mtp_layers_block_type");
+    if (pattern == NULL)
+        return false;
+    size_t mixers = strspn(pattern, "M*"), ffns = strspn(pattern + mixers, "-E");
+    if (*pattern == '\0' || mixers > 1 || ffns > 1 || pattern[mixers + ffns] != '\0') {
+        hf_warning(
+            config, "num_nextn_predict_layers",
+            "the prediction layers are left out: found \"%s\", expected a mixer, a feed-forward or one "
+            "after the other, such as *E",
+            pattern);
+        return true;
+    }
+    struct block_spec block = nemotron_block(build, *pattern);
+    if (mixers == 1 && ffns == 1) {
+        struct block_spec after = nemotron_block(build, pattern[1]);
+        block.ffn = after.ffn;
+        block.dense = after.dense;
+        block.moe = after.moe;
+    }
+    struct mtp_spec *mtp = build->model->mtp = ARENA_NEW(config->arena, struct mtp_spec);
+    if (mtp == NULL)
+        return false;
+    *mtp = (struct mtp_spec){.layers = layers, .block = "prediction"};
+    return hf_block(build, mtp->block, &block);
+}
+
 static bool build_nemotron(struct hf_build *build)
 {
-    static const char letters[] = "M*-E";
-    static const char *const names[] = {"mamba", "attention", "mlp", "moe"};
     const struct hf_object *config = &build->config;
     int errors = config->diag->errors;
-    struct block_spec blocks[4] = {0};
-    bool known[4] = {false};
-    const json_t *value = json_object_get(config->object, "hybrid_override_pattern");
-    const char *pattern = json_string_value(value);
+    struct block_spec blocks[NEMOTRON_KINDS] = {0};
+    bool known[NEMOTRON_KINDS] = {false};
     read_outside(build, false, "max_position_embeddings");
-    if (pattern == NULL || *pattern == '\0')
-        return hf_error(config, "hybrid_override_pattern", "missing, expected a text of M, *, - and E");
-    if (hf_int(config, "moe_latent_size", 0) > 0)
-        return hf_error(config, "moe_latent_size", "experts in a latent space are not modelled");
-    if (hf_int(config, "num_nextn_predict_layers", 0) > 0)
-        hf_warning(config, "num_nextn_predict_layers",
-                   "the prediction layers are left out: they are two sub-layers, of which mtp has no form");
+    const char *pattern = nemotron_pattern(config, "hybrid_override_pattern", "layers_block_type");
+    if (pattern == NULL)
+        return false;
+    if (*pattern == '\0')
+        return hf_error(config, "hybrid_override_pattern",
+                        "missing, expected a text of M, *, - and E (or a list as layers_block_type)");
     for (const char *letter = pattern; *letter != '\0'; letter++) {
-        const char *at = strchr(letters, *letter);
-        if (at == NULL)
-            return hf_error(config, "hybrid_override_pattern", "found \"%c\", expected M, *, - or E",
-                            *letter);
-        size_t kind = (size_t)(at - letters);
+        size_t kind = (size_t)(strchr(nemotron_letters, *letter) - nemotron_letters);
         if (!known[kind])
             blocks[kind] = nemotron_block(build, *letter);
         known[kind] = true;
-        if (!hf_layer(build, names[kind], &blocks[kind]))
+        if (!hf_layer(build, nemotron_names[kind], &blocks[kind]))
             return false;
     }
-    return config->diag->errors == errors;
+    return nemotron_mtp(build) && config->diag->errors == errors;
 }
 
 const struct hf_recurrent hf_recurrents[] = {

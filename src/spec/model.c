@@ -1,11 +1,13 @@
 #include "spec/model.h"
 
 #include "spec/model_block.h"
+#include "spec/model_encoder.h"
 #include "spec/model_layers.h"
 #include "spec/source_notes.h"
 
 COUNT_FOLLOWS(struct model, blocks, block_count);
 COUNT_FOLLOWS(struct model, runs, run_count);
+COUNT_FOLLOWS(struct model, encoder_runs, encoder_run_count);
 COUNT_FOLLOWS(struct model, sources, source_count);
 
 /* Bounds far above any model, so that a slip of the pen is caught and products stay finite. */
@@ -13,6 +15,7 @@ enum {
     HIDDEN_MOST = 1000000,
     VOCAB_MOST = 100000000,
     CONTEXT_MOST = 1000000000,
+    BUCKETS_MOST = 1000000,
     IMAGE_TOKENS_MOST = 1000000
 };
 #define PARAMETERS_MOST 1e18
@@ -103,8 +106,13 @@ static const struct field model_fields[] = {
     STRING(model, architecture, "the class that runs it"),
     COUNT(model, hidden, 1, HIDDEN_MOST, "width of the residual stream"),
     COUNT(model, vocab, 1, VOCAB_MOST, "rows of the embedding"),
-    TOKENS(max_context, CONTEXT_MOST, "tokens it was made for, prompt and output; 0: no limit (recurrent)"),
+    TOKENS(max_context, CONTEXT_MOST,
+           "tokens it was made for, prompt and output (each, behind an encoder); 0: no limit (recurrent)"),
     TOKENS(learned_positions, CONTEXT_MOST, "rows of a learned position table; 0: none"),
+    COUNT(
+        model, relative_buckets, 0, BUCKETS_MOST,
+        "T5: biases by distance, a table of so many rows with a value a head for the layers, and one for the "
+        "encoder's; 0: none"),
     FLAG(model, tied_embeddings, "the head is the embedding, transposed"),
     FLAG(model, embedding_norm, "a norm right after the embedding (BLOOM)"),
     FLAG(model, no_final_norm, "no norm before the head (OPT-350M)"),
@@ -155,6 +163,13 @@ static const struct field model_fields[] = {
      .object = &layer_run_schema,
      .custom = layers_read,
      .doc = "their order: runs such as {block: name, times: 32}, or a number when there is one block"},
+    {.key = "encoder_layers",
+     .kind = FIELD_CUSTOM,
+     .offset = offsetof(struct model, encoder_runs),
+     .object = &layer_run_schema,
+     .custom = layers_read,
+     .doc = "the layers of an encoder, which the prompt goes through; `layers` are the decoder's then, which "
+            "start on one token and attend to the encoder's output in cross_attention"},
     {.key = "vision",
      .kind = FIELD_OBJECT_PTR,
      .offset = offsetof(struct model, vision),
@@ -247,6 +262,23 @@ static bool check_vision(struct reader *reader, const struct yaml_node *node, co
     return ok;
 }
 
+/* A latent wider than the model is a slip: it would cost more than none. */
+static bool check_latents(struct reader *reader, const struct yaml_node *node, const struct model *model)
+{
+    bool ok = true;
+    for (size_t i = 0; i < model->block_count; i++) {
+        const struct block_spec *block = &model->blocks[i];
+        if (block->ffn != FFN_MOE || block->moe.latent <= model->hidden)
+            continue;
+        const struct yaml_node *latent =
+            yaml_path(yaml_get(yaml_get(node, "blocks"), block->name), "moe.latent");
+        ok = diag_error(reader->diag, latent != NULL ? latent->where : block->where,
+                        "blocks.%s.moe.latent: found %d, expected at most hidden (%d)", block->name,
+                        block->moe.latent, model->hidden);
+    }
+    return ok;
+}
+
 static bool check_mtp(struct reader *reader, const struct yaml_node *node, const struct model *model)
 {
     if (model->mtp == NULL || block_index(model->blocks, model->block_count, model->mtp->block) >= 0)
@@ -281,11 +313,12 @@ bool model_read(struct reader *reader, const struct yaml_node *node, const char 
     if (!schema_read(reader, &model_schema, node, "", model))
         return false;
     model->id = id;
-    bool ok = layers_resolve(reader, node, model);
+    bool ok = layers_resolve(reader, node, model) && encoder_check(reader, node, model);
     ok = check_positions(reader, node, model) && ok;
     ok = check_norm(reader, node, model) && ok;
     ok = check_generation(reader, node, model) && ok;
     ok = check_vision(reader, node, model) && ok;
+    ok = check_latents(reader, node, model) && ok;
     ok = check_mtp(reader, node, model) && ok;
     return check_published(reader, node, model) && ok;
 }

@@ -31,6 +31,22 @@ struct attention_spec {
     bool parallel;          /* attention and MLP read the same norm's output and are summed */
 };
 
+/* A lightning indexer (DeepSeek-V3.2): small heads score each cached token for each query, and attention runs
+ * over the best `top_k` of them. */
+struct indexer_spec {
+    int heads;
+    int head_dim;
+    int top_k;
+};
+
+/* Attention of a decoder layer to the encoder's output, each head with keys and values of its own. */
+struct cross_attention_spec {
+    int heads; /* 0: the block has none */
+    int head_dim;
+    bool qkv_bias;
+    bool o_bias;
+};
+
 struct mla_spec {
     int heads;
     int q_lora_rank; /* 0: no q compression */
@@ -38,6 +54,7 @@ struct mla_spec {
     int qk_nope_head_dim;
     int qk_rope_head_dim;
     int v_head_dim;
+    struct indexer_spec *indexer; /* NULL: each query attends to all tokens before it */
 };
 
 struct mamba_spec { /* Mamba-1 and Mamba-2 */
@@ -80,8 +97,9 @@ struct moe_spec {
     int top_k;
     int intermediate;        /* of one routed expert */
     int shared_intermediate; /* of all shared experts together; 0: none */
+    int latent; /* width that routed experts read and write, projected from and to hidden; 0: hidden */
     bool gated;
-    bool bias;        /* experts' linear layers have biases */
+    bool bias;        /* the linear layers of routed experts and of their latent have biases */
     bool router_bias; /* a bias, or score correction, of one value per expert */
     bool shared_gate; /* a scalar sigmoid gate on the shared expert */
 };
@@ -91,13 +109,14 @@ struct block_spec {
     int mixer; /* enum mixer_kind */
     int ffn;   /* enum ffn_kind */
     struct attention_spec attention;
+    struct cross_attention_spec cross_attention; /* after the mixer; heads 0: none */
     struct mla_spec mla;
     struct mamba_spec mamba;
     struct deltanet_spec deltanet;
     struct mlstm_spec mlstm;
     struct dense_spec dense;
     struct moe_spec moe;
-    int norms; /* hidden-wide norms in the block; 0: one for each of mixer and ffn that is there */
+    int norms; /* hidden-wide norms in the block; 0: one for each of its sub-layers */
     struct source_location where;
 };
 
@@ -153,6 +172,7 @@ struct model {
     int vocab;
     int max_context;       /* 0: no limit (recurrent) */
     int learned_positions; /* rows of a learned position table; 0: none */
+    int relative_buckets;  /* T5: rows of a table of biases by distance, a column a head; 0: none */
     bool tied_embeddings;
     bool embedding_norm; /* a norm right after the embedding (BLOOM) */
     bool no_final_norm;
@@ -170,8 +190,11 @@ struct model {
     size_t block_count;
     struct layer_run *runs;
     size_t run_count;
-    int layers;                 /* sum over runs, derived */
-    unsigned char *pattern;     /* [layers] index into blocks, derived */
+    struct layer_run *encoder_runs; /* NULL: a decoder alone */
+    size_t encoder_run_count;
+    int layers;                 /* sum over runs, the encoder's included, derived */
+    int encoder_layers;         /* the first so many of them; 0: no encoder */
+    unsigned char *pattern;     /* [layers] index into blocks, the encoder's first, derived */
     int *block_layers;          /* [block_count] layers of each block, derived */
     struct vision_spec *vision; /* NULL: none */
     struct mtp_spec *mtp;       /* NULL: none */
@@ -184,9 +207,19 @@ struct model {
 extern const struct schema model_schema;
 bool model_read(struct reader *reader, const struct yaml_node *node, const char *id, struct model *model);
 
+/* Tokens of the context that a request needs at most: the prompt and the output behind it, or the longer of
+ * the two where an encoder has the prompt and the decoder the output. */
+double model_context_needed(const struct model *model, double prompt, double output);
+
+/* Whether the block's layers are the encoder's; false for any other index. */
+bool model_encodes(const struct model *model, int block);
+
+/* Values of the tables of relative position biases: one of the encoder's, one of the decoder's layers. */
+double model_relative_values(const struct model *model);
+
 /* Parameters by part, biases and norms included. */
 struct parameter_count {
-    double embedding; /* token table, learned positions, embedding projection */
+    double embedding; /* token table, learned and relative positions, embedding projection */
     double head;      /* 0 when tied */
     double mixers;
     double ffns;    /* dense ffn, shared experts, routers */
@@ -206,5 +239,7 @@ void model_parameters(const struct model *model, struct parameter_count *count);
 double block_mixer_parameters(const struct model *model, const struct block_spec *block);
 double block_ffn_parameters(const struct model *model, const struct block_spec *block);
 double block_expert_parameters(const struct model *model, const struct block_spec *block);
+/* What routed experts read and write: values a token. */
+double moe_width(const struct model *model, const struct moe_spec *moe);
 
 #endif

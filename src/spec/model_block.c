@@ -54,6 +54,22 @@ static const struct field attention_fields[] = {
 };
 static const struct schema attention_schema = SCHEMA(attention_fields, "attention", attention_spec);
 
+static const struct field indexer_fields[] = {
+    REQUIRED(indexer_spec, heads, HEADS_MOST, "heads, which share one key of a token"),
+    REQUIRED(indexer_spec, head_dim, WIDTH_MOST, "width of a head and of the cached key"),
+    REQUIRED(indexer_spec, top_k, WINDOW_MOST, "tokens that a query attends to"),
+};
+static const struct schema indexer_schema = SCHEMA(indexer_fields, "indexer", indexer_spec);
+
+static const struct field cross_attention_fields[] = {
+    REQUIRED(cross_attention_spec, heads, HEADS_MOST, "heads, each with keys and values of its own"),
+    REQUIRED(cross_attention_spec, head_dim, WIDTH_MOST, "width of a head"),
+    FLAG(cross_attention_spec, qkv_bias, "the q, k and v projections have biases"),
+    FLAG(cross_attention_spec, o_bias, "the output projection has a bias"),
+};
+static const struct schema cross_attention_schema =
+    SCHEMA(cross_attention_fields, "cross_attention", cross_attention_spec);
+
 static const struct field mla_fields[] = {
     REQUIRED(mla_spec, heads, HEADS_MOST, "heads"),
     OPTIONAL(mla_spec, q_lora_rank, WIDTH_MOST, "width of the compressed query; 0: not compressed"),
@@ -61,6 +77,11 @@ static const struct field mla_fields[] = {
     REQUIRED(mla_spec, qk_nope_head_dim, WIDTH_MOST, "width of a query and key head without RoPE"),
     REQUIRED(mla_spec, qk_rope_head_dim, WIDTH_MOST, "width of its part with RoPE, shared by all key heads"),
     REQUIRED(mla_spec, v_head_dim, WIDTH_MOST, "width of a value head"),
+    {.key = "indexer",
+     .kind = FIELD_OBJECT_PTR,
+     .offset = offsetof(struct mla_spec, indexer),
+     .object = &indexer_schema,
+     .doc = "sparse attention: scores the cached tokens and picks those that a query attends to"},
 };
 static const struct schema mla_schema = SCHEMA(mla_fields, "mla", mla_spec);
 
@@ -114,8 +135,11 @@ static const struct field moe_fields[] = {
     REQUIRED(moe_spec, top_k, EXPERTS_MOST, "routed experts that a token goes to"),
     REQUIRED(moe_spec, intermediate, WIDTH_MOST, "width of one routed expert"),
     OPTIONAL(moe_spec, shared_intermediate, WIDTH_MOST, "width of all shared experts together; 0: none"),
+    OPTIONAL(moe_spec, latent, WIDTH_MOST,
+             "width that the routed experts read and write, projected from hidden and back (LatentMoE, "
+             "arXiv:2601.18089); 0: hidden, without projections"),
     FLAG(moe_spec, gated, "experts have a gate projection beside the up projection"),
-    FLAG(moe_spec, bias, "the routed experts' projections have biases"),
+    FLAG(moe_spec, bias, "the routed experts' projections, and those of their latent, have biases"),
     FLAG(moe_spec, router_bias, "a bias or score correction of one value per expert"),
     FLAG(moe_spec, shared_gate, "a scalar sigmoid gate on the shared experts"),
 };
@@ -125,6 +149,7 @@ static const struct schema moe_schema = SCHEMA(moe_fields, "moe", moe_spec);
 struct block_form {
     const char *like;
     struct attention_spec *attention;
+    struct cross_attention_spec *cross_attention;
     struct mla_spec *mla;
     struct mamba_spec *mamba1;
     struct mamba_spec *mamba2;
@@ -153,10 +178,13 @@ static const struct field block_fields[] = {
     PART(mamba2, mamba2_schema, "mixer: Mamba-2 (arXiv:2405.21060)"),
     PART(gated_deltanet, deltanet_schema, "mixer: gated DeltaNet (arXiv:2412.06464)"),
     PART(mlstm, mlstm_schema, "mixer: the matrix memory of xLSTM (arXiv:2405.04517)"),
+    PART(cross_attention, cross_attention_schema,
+         "after the mixer: attention to the encoder's output (decoder layers of a model with an encoder)"),
     PART(dense, dense_schema, "feed-forward: one network for all tokens"),
     PART(moe, moe_schema, "feed-forward: a mixture of experts"),
     OPTIONAL(block_form, norms, NORMS_MOST,
-             "norms of the model's width in the block; 0: one before the mixer, one before the feed-forward"),
+             "norms of the model's width in the block; 0: one before the mixer, one before the feed-forward, "
+             "one before cross_attention"),
 };
 
 const struct schema block_schema = {
@@ -204,15 +232,32 @@ static bool check_attention(struct reader *reader, const struct yaml_node *node,
         ok = diag_error(reader->diag, place(node, "attention.parallel"),
                         "blocks.%s.attention.parallel: the block has no feed-forward to run in parallel with",
                         name);
+    if (spec->parallel && block->cross_attention.heads > 0)
+        ok = diag_error(reader->diag, place(node, "attention.parallel"),
+                        "blocks.%s.attention.parallel: cross_attention comes between attention and "
+                        "feed-forward, so they cannot run in parallel",
+                        name);
     return ok;
 }
 
 static bool check_mla(struct reader *reader, const struct yaml_node *node, const struct block_spec *block)
 {
-    if (block->mla.qk_rope_head_dim % 2 == 0)
-        return true;
-    return refuse(reader, node, block->name, "mla.qk_rope_head_dim", block->mla.qk_rope_head_dim,
-                  "an even number: RoPE turns pairs");
+    const struct mla_spec *spec = &block->mla;
+    const struct indexer_spec *indexer = spec->indexer;
+    const char *name = block->name;
+    bool ok = true;
+    if (spec->qk_rope_head_dim % 2 != 0)
+        ok = refuse(reader, node, name, "mla.qk_rope_head_dim", spec->qk_rope_head_dim,
+                    "an even number: RoPE turns pairs");
+    if (indexer != NULL && spec->q_lora_rank == 0)
+        ok = diag_error(reader->diag, place(node, "mla.indexer"),
+                        "blocks.%s.mla.indexer: its queries come from the compressed query; give q_lora_rank",
+                        name);
+    if (indexer != NULL && indexer->head_dim < spec->qk_rope_head_dim)
+        ok = refuse(reader, node, name, "mla.indexer.head_dim", indexer->head_dim,
+                    arena_printf(reader->arena, "at least qk_rope_head_dim (%d): RoPE turns that part of it",
+                                 spec->qk_rope_head_dim));
+    return ok;
 }
 
 static bool check_mamba2(struct reader *reader, const struct yaml_node *node, const struct block_spec *block)
@@ -334,6 +379,8 @@ static bool read_block(struct reader *reader, const struct yaml_node *node, cons
     if (!schema_read(reader, &block_schema, node, path, &form) || !check_kinds(reader, &form, name))
         return false;
     *block = (struct block_spec){.name = name, .norms = form.norms, .where = form.where};
+    if (form.cross_attention != NULL)
+        block->cross_attention = *form.cross_attention;
     copy_mixer(&form, block);
     copy_ffn(&form, block);
     return check_block(reader, node, block);

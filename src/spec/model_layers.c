@@ -83,17 +83,24 @@ bool layers_read(struct reader *reader, const struct yaml_node *node, void *memb
     return node->kind == YAML_LIST ? read_list(reader, node, runs) : read_run(reader, node, runs);
 }
 
+/* The runs of one key of the model: its layers, or its encoder's. */
+struct stack {
+    const char *key;
+    struct layer_run *runs;
+    size_t count;
+};
+
 /* A bare number of layers means the only block. */
-static bool fill_only_block(struct reader *reader, struct model *model)
+static bool fill_only_block(struct reader *reader, const struct model *model, const struct stack *stack)
 {
-    struct layer_run *run = &model->runs[0];
-    if (run->blocks.count > 0)
+    if (stack->count == 0 || stack->runs[0].blocks.count > 0)
         return true;
+    struct layer_run *run = &stack->runs[0];
     if (model->block_count != 1)
         return diag_error(reader->diag, run->where,
-                          "layers: a bare number needs a model with one block, found %zu; write runs such as "
+                          "%s: a bare number needs a model with one block, found %zu; write runs such as "
                           "{block: %s, times: %d}",
-                          model->block_count, model->blocks[0].name, run->times);
+                          stack->key, model->block_count, model->blocks[0].name, run->times);
     const char **name = ARENA_NEW(reader->arena, const char *);
     if (name == NULL)
         return diag_error(reader->diag, run->where, "out of memory");
@@ -102,16 +109,16 @@ static bool fill_only_block(struct reader *reader, struct model *model)
     return true;
 }
 
-static bool count_layers(struct reader *reader, struct model *model)
+/* Adds to *layers. */
+static bool count_layers(struct reader *reader, const struct stack *stack, int *layers)
 {
-    size_t layers = 0;
-    for (size_t i = 0; i < model->run_count; i++) {
-        const struct layer_run *run = &model->runs[i];
-        if (run->blocks.count > LAYERS_MOST || layers + run->blocks.count * (size_t)run->times > LAYERS_MOST)
-            return diag_error(reader->diag, run->where, "layers: more than %d in all", LAYERS_MOST);
-        layers += run->blocks.count * (size_t)run->times;
+    for (size_t i = 0; i < stack->count; i++) {
+        const struct layer_run *run = &stack->runs[i];
+        if (run->blocks.count > LAYERS_MOST ||
+            (size_t)*layers + run->blocks.count * (size_t)run->times > LAYERS_MOST)
+            return diag_error(reader->diag, run->where, "%s: more than %d in all", stack->key, LAYERS_MOST);
+        *layers += (int)run->blocks.count * run->times;
     }
-    model->layers = (int)layers;
     return true;
 }
 
@@ -136,31 +143,42 @@ static struct source_location name_place(const struct yaml_node *layers, size_t 
 }
 
 static bool unknown_block(struct reader *reader, const struct yaml_node *node, const struct model *model,
-                          size_t run, size_t name)
+                          const struct stack *stack, size_t run, size_t name)
 {
-    const char *found = model->runs[run].blocks.items[name];
+    const char *found = stack->runs[run].blocks.items[name];
     const char *nearest = block_suggestion(reader->arena, model->blocks, model->block_count, found);
-    return diag_error(reader->diag, name_place(yaml_get(node, "layers"), run, name),
-                      "layers: unknown block \"%s\"%s%s%s", found, nearest ? ", did you mean \"" : "",
+    return diag_error(reader->diag, name_place(yaml_get(node, stack->key), run, name),
+                      "%s: unknown block \"%s\"%s%s%s", stack->key, found, nearest ? ", did you mean \"" : "",
                       nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
 /* Writes one turn of a run at pattern and repeats it. Returns the layers written, 0 for an unknown block. */
 static size_t spell_run(struct reader *reader, const struct yaml_node *node, const struct model *model,
-                        size_t at, unsigned char *pattern)
+                        const struct stack *stack, size_t at, unsigned char *pattern)
 {
-    const struct layer_run *run = &model->runs[at];
+    const struct layer_run *run = &stack->runs[at];
     size_t turn = run->blocks.count;
     bool ok = true;
     for (size_t i = 0; i < turn; i++) {
         int block = block_index(model->blocks, model->block_count, run->blocks.items[i]);
         if (block < 0)
-            ok = unknown_block(reader, node, model, at, i);
+            ok = unknown_block(reader, node, model, stack, at, i);
         pattern[i] = (unsigned char)(block < 0 ? 0 : block);
     }
     for (int time = 1; time < run->times; time++)
         memcpy(pattern + (size_t)time * turn, pattern, turn);
     return ok ? turn * (size_t)run->times : 0;
+}
+
+static bool spell_stack(struct reader *reader, const struct yaml_node *node, const struct model *model,
+                        const struct stack *stack, unsigned char *pattern)
+{
+    bool ok = true;
+    for (size_t i = 0; i < stack->count; i++) {
+        ok = spell_run(reader, node, model, stack, i, pattern) > 0 && ok;
+        pattern += stack->runs[i].blocks.count * (size_t)stack->runs[i].times;
+    }
+    return ok;
 }
 
 static bool check_used(struct reader *reader, const struct model *model)
@@ -177,20 +195,20 @@ static bool check_used(struct reader *reader, const struct model *model)
 
 bool layers_resolve(struct reader *reader, const struct yaml_node *node, struct model *model)
 {
-    if (!fill_only_block(reader, model) || !count_layers(reader, model))
+    const struct stack encoder = {"encoder_layers", model->encoder_runs, model->encoder_run_count};
+    const struct stack decoder = {"layers", model->runs, model->run_count};
+    if (!fill_only_block(reader, model, &encoder) || !fill_only_block(reader, model, &decoder) ||
+        !count_layers(reader, &encoder, &model->encoder_layers))
+        return false;
+    model->layers = model->encoder_layers;
+    if (!count_layers(reader, &decoder, &model->layers))
         return false;
     model->pattern = ARENA_ARRAY(reader->arena, unsigned char, (size_t)model->layers);
     model->block_layers = ARENA_ARRAY(reader->arena, int, model->block_count);
     if (model->pattern == NULL || model->block_layers == NULL)
         return diag_error(reader->diag, node->where, "out of memory");
-    size_t layer = 0;
-    bool ok = true;
-    for (size_t i = 0; i < model->run_count; i++) {
-        size_t written = spell_run(reader, node, model, i, model->pattern + layer);
-        ok = written > 0 && ok;
-        layer += model->runs[i].blocks.count * (size_t)model->runs[i].times;
-    }
-    if (!ok)
+    bool ok = spell_stack(reader, node, model, &encoder, model->pattern);
+    if (!spell_stack(reader, node, model, &decoder, model->pattern + model->encoder_layers) || !ok)
         return false;
     for (int i = 0; i < model->layers; i++)
         model->block_layers[model->pattern[i]]++;

@@ -11,8 +11,8 @@ extern const struct schema layer_run_schema;
  * runs, one run, or a number: layers that are all of the model's only block. */
 bool layers_read(struct reader *reader, const struct yaml_node *node, void *member);
 
-/* Derives layers, pattern and block_layers from the runs; `node` is the model's. Refuses unknown names, a
- * total out of 1 .. 1000, and blocks that no layer uses. */
+/* Derives layers, encoder_layers, pattern and block_layers from the runs; `node` is the model's. Refuses
+ * unknown names, a total out of 1 .. 1000, and blocks that no layer uses. */
 bool layers_resolve(struct reader *reader, const struct yaml_node *node, struct model *model);
 
 #endif

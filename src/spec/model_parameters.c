@@ -33,8 +33,26 @@ static double attention_values(const struct model *model, const struct attention
     return count;
 }
 
+/* q from the compressed query [rq x heads*d], k [h x d] and its LayerNorm [2d: weights and biases whatever
+ * the model's norms have], the heads' weights [h x heads]. */
+static double indexer_values(const struct model *model, const struct mla_spec *spec)
+{
+    const struct indexer_spec *indexer = spec->indexer;
+    if (indexer == NULL)
+        return 0;
+    double h = model->hidden, heads = indexer->heads, dim = indexer->head_dim;
+    return spec->q_lora_rank * heads * dim + h * dim + 2 * dim + h * heads;
+}
+
+/* q, k, v [h x heads*d each] and o [heads*d x h], their biases. */
+static double cross_attention_values(const struct model *model, const struct cross_attention_spec *spec)
+{
+    double h = model->hidden, width = (double)spec->heads * spec->head_dim;
+    return width > 0 ? 3 * linear(h, width, spec->qkv_bias) + linear(width, h, spec->o_bias) : 0;
+}
+
 /* Query: q [h x heads*(nope+rope)], or down [h x rq], norm [rq], up [rq x heads*(nope+rope)]. Keys and
- * values: down [h x r+rope], norm [r], up [r x heads*(nope+dv)]. Output: o [heads*dv x h]. */
+ * values: down [h x r+rope], norm [r], up [r x heads*(nope+dv)]. Output: o [heads*dv x h]. The indexer's. */
 static double mla_values(const struct model *model, const struct mla_spec *spec)
 {
     double h = model->hidden, heads = spec->heads, latent = spec->kv_lora_rank,
@@ -44,7 +62,7 @@ static double mla_values(const struct model *model, const struct mla_spec *spec)
     double count =
         compressed > 0 ? h * compressed + norm_values(model, compressed) + compressed * query : h * query;
     count += h * (latent + rope) + norm_values(model, latent) + latent * heads * (nope + value);
-    return count + heads * value * h;
+    return count + heads * value * h + indexer_values(model, spec);
 }
 
 /* in [h x 2*inner] (x and z), conv [inner x width] and its bias, x [inner x dt_rank + 2*state], norms on dt,
@@ -87,7 +105,7 @@ static double mlstm_values(const struct model *model, const struct mlstm_spec *s
     return h * (2 * keys + 2 * values) + 2 * linear(h, heads, true) + norm_values(model, values) + values * h;
 }
 
-static double mixer_values(const struct model *model, const struct block_spec *block)
+static double self_mixer_values(const struct model *model, const struct block_spec *block)
 {
     switch (block->mixer) {
     case MIXER_ATTENTION:
@@ -107,13 +125,24 @@ static double mixer_values(const struct model *model, const struct block_spec *b
     }
 }
 
+static double mixer_values(const struct model *model, const struct block_spec *block)
+{
+    return self_mixer_values(model, block) + cross_attention_values(model, &block->cross_attention);
+}
+
 /* up [h x i], the gate likewise, down [i x h], their biases. */
 static double mlp_values(double h, double i, bool gated, bool bias)
 {
     return (gated ? 2 : 1) * linear(h, i, bias) + linear(i, h, bias);
 }
 
-/* Of a mixture: the router [h x experts] and its bias, the shared experts, their gate [h]. */
+double moe_width(const struct model *model, const struct moe_spec *moe)
+{
+    return moe->latent > 0 ? moe->latent : model->hidden;
+}
+
+/* Of a mixture: the router [h x experts] and its bias, down [h x latent] and up [latent x h] with biases as
+ * the routed experts, the shared experts, their gate [h]. */
 static double ffn_values(const struct model *model, const struct block_spec *block)
 {
     double h = model->hidden;
@@ -125,6 +154,8 @@ static double ffn_values(const struct model *model, const struct block_spec *blo
     if (block->ffn != FFN_MOE)
         return 0;
     double count = linear(h, moe->experts, moe->router_bias);
+    if (moe->latent > 0)
+        count += linear(h, moe->latent, moe->bias) + linear(moe->latent, h, moe->bias);
     if (moe->shared_intermediate > 0)
         count += mlp_values(h, moe->shared_intermediate, moe->gated, false) + (moe->shared_gate ? h : 0);
     return count;
@@ -133,13 +164,16 @@ static double ffn_values(const struct model *model, const struct block_spec *blo
 /* Norms of width h in the block: one of each sub-layer unless the block says how many. */
 static int block_norms(const struct block_spec *block)
 {
-    return block->norms > 0 ? block->norms : (block->mixer != MIXER_NONE) + (block->ffn != FFN_NONE);
+    int sub_layers =
+        (block->mixer != MIXER_NONE) + (block->cross_attention.heads > 0) + (block->ffn != FFN_NONE);
+    return block->norms > 0 ? block->norms : sub_layers;
 }
 
-/* The mixer's share: the first of each pair (a lone norm feeds both branches and counts here). */
+/* The mixer's share, cross-attention's included: the first of each pair (a lone norm feeds both branches and
+ * counts here). */
 static int mixer_norms(const struct block_spec *block)
 {
-    if (block->mixer == MIXER_NONE)
+    if (block->mixer == MIXER_NONE && block->cross_attention.heads == 0)
         return 0;
     return block->ffn == FFN_NONE ? block_norms(block) : (block_norms(block) + 1) / 2;
 }
@@ -159,7 +193,8 @@ double block_expert_parameters(const struct model *model, const struct block_spe
 {
     if (block->ffn != FFN_MOE)
         return 0;
-    return mlp_values(model->hidden, block->moe.intermediate, block->moe.gated, block->moe.bias);
+    return mlp_values(moe_width(model, &block->moe), block->moe.intermediate, block->moe.gated,
+                      block->moe.bias);
 }
 
 /* A vision transformer: per layer q, k, v, o [h x h], up [h x i], down [i x h], all with biases, and two
@@ -194,16 +229,50 @@ static double mtp_values(const struct model *model)
     return mtp->layers * layer;
 }
 
+bool model_encodes(const struct model *model, int block)
+{
+    for (int i = 0; i < model->encoder_layers; i++)
+        if (model->pattern[i] == block)
+            return true;
+    return false;
+}
+
+double model_context_needed(const struct model *model, double prompt, double output)
+{
+    if (model->encoder_layers == 0)
+        return prompt + output;
+    return prompt > output ? prompt : output;
+}
+
+/* [buckets x heads], stored with the first layer that attends and shared by all; model_read sees to it that
+ * their heads are as many. */
+static double relative_table(const struct model *model, int first, int last)
+{
+    for (int i = first; i < last; i++) {
+        const struct block_spec *block = &model->blocks[model->pattern[i]];
+        if (block->mixer == MIXER_ATTENTION)
+            return (double)model->relative_buckets * block->attention.heads;
+    }
+    return 0;
+}
+
+double model_relative_values(const struct model *model)
+{
+    return relative_table(model, 0, model->encoder_layers) +
+           relative_table(model, model->encoder_layers, model->layers);
+}
+
 void model_parameters(const struct model *model, struct parameter_count *count)
 {
     *count = (struct parameter_count){0};
     double h = model->hidden, vocab = model->vocab, active_experts = 0;
     double width = model->embedding_dim > 0 ? model->embedding_dim : h;
-    count->embedding = vocab * width + (double)model->learned_positions * h;
+    count->embedding = vocab * width + (double)model->learned_positions * h + model_relative_values(model);
     if (model->embedding_dim > 0)
         count->embedding += 2 * width * h; /* to hidden and back */
     count->head = (model->tied_embeddings ? 0 : vocab * width) + (model->head_bias ? vocab : 0);
-    count->norms = (model->embedding_norm + !model->no_final_norm) * norm_values(model, h);
+    int final_norms = model->no_final_norm ? 0 : 1 + (model->encoder_layers > 0); /* one behind each stack */
+    count->norms = (model->embedding_norm + final_norms) * norm_values(model, h);
     for (size_t i = 0; i < model->block_count; i++) {
         const struct block_spec *block = &model->blocks[i];
         double layers = model->block_layers[i], expert = block_expert_parameters(model, block);

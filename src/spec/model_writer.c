@@ -94,13 +94,29 @@ static bool is_set(const struct field *field, const void *base)
     }
 }
 
+static bool equal(const struct field *field, const void *a, const void *b);
+
+static bool same_objects(const struct schema *schema, const void *a, const void *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    for (size_t i = 0; i < schema->count; i++)
+        if (!equal(&schema->fields[i], a, b))
+            return false;
+    return true;
+}
+
 static bool equal(const struct field *field, const void *a, const void *b)
 {
     const void *x = member(field, a), *y = member(field, b);
+    if (field->kind == FIELD_OBJECT_PTR)
+        return same_objects(field->object, *(const void *const *)x, *(const void *const *)y);
     if (field->kind == FIELD_BOOL)
         return *(const bool *)x == *(const bool *)y;
     return *(const int *)x == *(const int *)y; /* parts of blocks have no other kinds */
 }
+
+static void add_flow(struct text *out, const struct schema *schema, const void *base, const void *like);
 
 static void add_value(struct text *out, const struct field *field, const void *base)
 {
@@ -119,6 +135,10 @@ static void add_value(struct text *out, const struct field *field, const void *b
         text_add(out, enum_word(field, *(const int *)at));
     else if (field->kind == FIELD_TYPE)
         text_add(out, ((const struct element_type *)at)->name);
+    else if (field->kind == FIELD_OBJECT_PTR && *(const void *const *)at == NULL)
+        text_add(out, "null");
+    else if (field->kind == FIELD_OBJECT_PTR)
+        add_flow(out, field->object, *(const void *const *)at, NULL);
 }
 
 /* ---- maps ---- */
@@ -133,7 +153,11 @@ static void add_pair(struct text *out, int indent, const struct field *field, co
 /* Whether the key is written: it is set, or it differs from the part that this one starts from. */
 static bool is_written(const struct field *field, const void *base, const void *like)
 {
-    return like == NULL ? is_set(field, base) || field->required : !equal(field, base, like);
+    if (like != NULL)
+        return !equal(field, base, like);
+    if (field->kind == FIELD_OBJECT_PTR)
+        return *(const void *const *)member(field, base) != NULL;
+    return is_set(field, base) || field->required;
 }
 
 static void add_flow(struct text *out, const struct schema *schema, const void *base, const void *like)
@@ -227,16 +251,20 @@ static bool same_part(struct part a, struct part b)
     if (!same_kind(a, b))
         return false;
     const struct schema *schema = part_schema(a.key);
-    for (size_t i = 0; i < schema->count; i++)
-        if (!equal(&schema->fields[i], a.base, b.base))
-            return false;
-    return true;
+    return same_objects(schema, a.base, b.base);
+}
+
+static struct part cross_part(const struct block_spec *block)
+{
+    if (block->cross_attention.heads > 0)
+        return (struct part){"cross_attention", &block->cross_attention};
+    return (struct part){NULL, NULL};
 }
 
 bool model_same_block(const struct block_spec *a, const struct block_spec *b)
 {
-    return same_part(mixer_part(a), mixer_part(b)) && same_part(ffn_part(a), ffn_part(b)) &&
-           a->norms == b->norms;
+    return same_part(mixer_part(a), mixer_part(b)) && same_part(cross_part(a), cross_part(b)) &&
+           same_part(ffn_part(a), ffn_part(b)) && a->norms == b->norms;
 }
 
 /* The first block that has the same feed-forward or the same mixer. */
@@ -271,6 +299,7 @@ static void add_block(struct text *out, const struct model *model, size_t at)
     if (like != NULL)
         text_printf(out, "    like: %s\n", like->name);
     add_block_part(out, mixer_part(block), like != NULL ? mixer_part(like) : none);
+    add_block_part(out, cross_part(block), like != NULL ? cross_part(like) : none);
     add_block_part(out, ffn_part(block), like != NULL ? ffn_part(like) : none);
     if (block->norms != (like != NULL ? like->norms : 0))
         text_printf(out, "    norms: %d\n", block->norms);
@@ -292,22 +321,24 @@ static void add_run(struct text *out, const struct layer_run *run)
     text_add(out, "}");
 }
 
-static void add_layers(struct text *out, const struct model *model)
+static void add_layers(struct text *out, const struct model *model, const char *key,
+                       const struct layer_run *run, size_t count)
 {
-    const struct layer_run *run = model->runs;
-    text_add(out, "layers:");
-    if (model->run_count == 1 && model->block_count == 1 && run->blocks.count == 1) {
+    if (count == 0)
+        return;
+    text_printf(out, "%s:", key);
+    if (count == 1 && model->block_count == 1 && run->blocks.count == 1) {
         text_printf(out, " %d\n", run->times);
         return;
     }
-    if (model->run_count == 1) {
+    if (count == 1) {
         text_add(out, " ");
         add_run(out, run);
         text_add(out, "\n");
         return;
     }
     text_add(out, "\n");
-    for (size_t i = 0; i < model->run_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         text_add(out, "  - ");
         add_run(out, &run[i]);
         text_add(out, "\n");
@@ -395,7 +426,8 @@ bool model_write(const struct model *model, const char *comment, struct text *ou
     text_add(out, "\nblocks:\n");
     for (size_t i = 0; i < model->block_count; i++)
         add_block(out, model, i);
-    add_layers(out, model);
+    add_layers(out, model, "encoder_layers", model->encoder_runs, model->encoder_run_count);
+    add_layers(out, model, "layers", model->runs, model->run_count);
     for (size_t i = 0; i < model_schema.count; i++)
         add_model_part(out, model, &model_schema.fields[i]);
     add_sources(out, model);

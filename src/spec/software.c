@@ -29,6 +29,12 @@ COUNT_FOLLOWS(struct software, sources, source_count);
         .dimension = DIM_BYTES, .min = 0, .max = RESERVED_MOST, .doc = text                                  \
     }
 
+static const struct enum_name kernel_names[] = {{"portable", KERNELS_PORTABLE},
+                                                {"flash", KERNELS_FLASH},
+                                                {"trtllm", KERNELS_TRTLLM},
+                                                {"masked", KERNELS_MASKED},
+                                                {NULL, 0}};
+
 static const struct field software_fields[] = {
     {.key = "name",
      .kind = FIELD_STRING,
@@ -68,6 +74,12 @@ static const struct field software_fields[] = {
     FLAG(copy_kv, "the KV cache grows by concatenation: each step reads and rewrites it"),
     FLAG(expand_gqa, "K and V are repeated to all heads in memory before attention"),
     FLAG_ON(absorb_mla, "MLA's decode attends in the latent space"),
+    {.key = "attention_kernels",
+     .kind = FIELD_ENUM,
+     .offset = offsetof(struct software, attention_kernels),
+     .names = kernel_names,
+     .fallback = "portable",
+     .doc = "whose decode attention kernels run; they differ in how they split the KV cache"},
     RESERVED(context_bytes, "device context and libraries, per device"),
     RESERVED(collective_bytes, "communication buffers, per device when there is more than one"),
     RESERVED(graph_bytes, "captured graphs, per device"),

@@ -4,6 +4,14 @@
 
 #include "spec/hardware.h"
 
+/* Whose decode attention kernels run: how they cut the work into items is theirs. */
+enum attention_kernels {
+    KERNELS_PORTABLE, /* split as is fastest */
+    KERNELS_FLASH,    /* FlashAttention 2, on Hopper 3 */
+    KERNELS_TRTLLM,   /* TensorRT-LLM's XQA and masked multi-head attention */
+    KERNELS_MASKED    /* masked multi-head attention alone: query heads do not share what they read */
+};
+
 struct software {
     const char *id;
     const char *name;
@@ -35,6 +43,7 @@ struct software {
     bool copy_kv;           /* the KV cache grows by concatenation: each step reads and rewrites it */
     bool expand_gqa;        /* K and V are repeated to all heads in memory before attention */
     bool absorb_mla;        /* decode attends in the latent space */
+    int attention_kernels;  /* enum attention_kernels: decode's */
 
     /* memory */
     double context_bytes;      /* CUDA context, libraries, per device */

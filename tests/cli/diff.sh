@@ -1,7 +1,7 @@
 #!/bin/sh
 # What changed between two answers; hostile documents.
 . tests/support/harness.sh
-ask="estimate -m llama-3.1-8b -d h100-sxm --batch 8"
+ask="estimate -m llama-3.1-8b -d h100-sxm --batch 32 --prompt 4096"
 accepts $ask -o "$work/plain.json"
 accepts $ask --kv fp8 -o "$work/kv.json"
 accepts $ask -n 2 --weights fp8 --set site.pue=1.3 --with kv8 -o "$work/many.json"

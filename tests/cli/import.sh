@@ -25,6 +25,8 @@ accepts import tests/import/mixtral-8x7b.json -o "$work/a.yaml"
 check "active parameters" says '46.7 B parameters, 12.88 B of them used by a token'
 accepts import tests/import/gpt-oss-20b.json -o "$work/a.yaml"
 check "windows" says 'bytes a token within the windows; weights in bf16, experts in mxfp4'
+accepts import tests/import/t5-3b.json -o "$work/a.yaml"
+check "cross-attention" says '48 layers; 393216 bytes of KV cache a token at 16 bits, and 393216 bytes a token of the prompt for cross-attention'
 accepts import tests/import/mamba-130m.json -o "$work/a.yaml"
 check "no KV cache" says '0 bytes of KV cache'
 mkdir "$work/Some-Model"

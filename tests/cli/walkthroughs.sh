@@ -1,8 +1,9 @@
 #!/bin/sh
 # The walk-throughs of docs/, followed: a ```yaml block is written to the file that its first line names, in a folder of
-# RAFTER_PATH that is otherwise empty, a ```json block to config.json; the lines of a ```sh block are run, each ending as
-# its '# exit status N' says, else with 0; what the last of them printed has the lines of the ```text block below it, in
-# that order. '...' stands for any lines, and within a line for any text.
+# RAFTER_PATH that is otherwise empty, a ```csv block likewise to where the commands run, a ```json block to config.json
+# there; the lines of a ```sh block are run, each ending as its '# exit status N' says, else with 0; what the last of
+# them printed has the lines of the ```text block below it, in that order. '...' stands for any lines, and within a line
+# for any text.
 . tests/support/harness.sh
 
 root=$PWD
@@ -17,7 +18,7 @@ split_page() { # PAGE FOLDER
     awk -v folder="$2" '
         function open_block(kind) { file = sprintf("%s/%02d.%s.%d", folder, ++blocks, kind, FNR); printf "" > file }
         /^```/ && file != "" { close(file); file = ""; next }
-        /^```(yaml|json|sh|text)$/ { open_block(substr($0, 4)); next }
+        /^```(yaml|json|csv|sh|text)$/ { open_block(substr($0, 4)); next }
         /^```/ { open_block("other"); next }
         file != "" { print > file }' "$1"
 }
@@ -69,6 +70,11 @@ follow() { # PAGE
             files=$((files + 1))
             ;;
         *.json.*) cp "$block" "$folder/here/config.json" ;;
+        *.csv.*)
+            name=$(sed -n '1s|^# \([a-z0-9.-]*\.csv\)$|\1|p' "$block")
+            check "$page:$line: the first line names the file" test -n "$name"
+            cp "$block" "$folder/here/$name"
+            ;;
         *.sh.*)
             while IFS= read -r command; do
                 expected=$(echo "$command" | sed -n 's/.*# exit status \([0-9]*\)$/\1/p')
@@ -95,4 +101,5 @@ follow() { # PAGE
 for kind in device model workload software; do
     follow "docs/add-a-$kind.md"
 done
+follow docs/calibration.md
 finish

@@ -311,3 +311,19 @@ Test(api, handles_are_independent)
     cr_expect_str_eq(rafter_error(handle), "");
     rafter_close(other);
 }
+
+/* Behind an encoder prompt and output have a context each. */
+Test(api, a_context_for_the_prompt_and_one_for_the_output)
+{
+    rafter_question q = question();
+    rafter_answer answer = {.struct_size = sizeof answer};
+    q.model = "t5-3b";
+    q.prompt = 512;
+    rafter_plan *plan = rafter_plan_new(handle, &q);
+    cr_assert_not_null(plan, "%s", rafter_error(handle));
+    cr_expect_neq(rafter_plan_estimate(plan, 1, 512, 512, &answer), RAFTER_ERROR, "%s", rafter_error(handle));
+    cr_expect_eq(rafter_plan_estimate(plan, 1, 513, 1, &answer), RAFTER_ERROR);
+    cr_expect_str_eq(rafter_error(handle), "error: prompt 513 or output 1 tokens exceed the context of 512");
+    cr_expect_eq(rafter_plan_estimate(plan, 1, 1, 513, &answer), RAFTER_ERROR);
+    rafter_plan_free(plan);
+}

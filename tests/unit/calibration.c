@@ -87,6 +87,31 @@ Test(calibration, scalars_land_by_family)
     cr_assert_float_eq(collective->values[LINK_ALPHA], 1e-6, 1e-15);
 }
 
+Test(calibration, operands_versions_and_correlations)
+{
+    struct list list;
+    cr_assert(
+        read_blocks("calibration:\n"
+                    "  - {family: gemm, format: bf16, operand: int4, software: vllm, version: '0.14.0',\n"
+                    "     values: {beta: 0.85, t0: 2 us}, parameters: 0.02, residual: 0.1,\n"
+                    "     correlations: {eps: {t0: -0.25, beta: 0.5}, beta: {t0: 0.125}}}\n"
+                    "  - {family: gemm, format: bf16, operand: int8, software: vllm, values: {beta: 0.8}}\n"
+                    "  - {family: gemm, format: bf16, software: vllm, values: {beta: 0.8}}\n",
+                    &list),
+        "%s", diag_first_error(&diag));
+    const struct calibration *block = &list.items[0];
+    cr_assert_eq(list.count, 3);
+    cr_assert_eq(block->operand, (int)FORMAT_INT4);
+    cr_assert_str_eq(block->version, "0.14.0");
+    cr_assert_null(list.items[1].version);
+    cr_assert_eq(list.items[2].operand, OPERAND_ANY);
+    cr_assert_eq(block->correlations[GEMM_EPS][GEMM_T0], -0.25);
+    cr_assert_eq(block->correlations[GEMM_EPS][GEMM_BETA], 0.5);
+    cr_assert_eq(block->correlations[GEMM_BETA][GEMM_T0], 0.125);
+    cr_assert_float_eq(calibration_sigma(block), hypot(0.1, 0.02), 1e-12);
+    cr_assert_eq(calibration_sigma(&list.items[1]), 0, "not known");
+}
+
 Test(calibration, what_is_left_out_is_ideal)
 {
     struct list list;
@@ -105,6 +130,13 @@ Test(calibration, wrong_blocks_are_refused)
     expect_error("calibration: [{family: gemm, values: {t0: 2}}]", "t0");
     expect_error("calibration: [{family: gemm, values: {t0: 2 s}}]", "t0");
     expect_error("calibration: [{family: gemm, values: {beta: nan}}]", "beta");
+    expect_error("calibration: [{family: gemm, values: {t0: 2 us}, operand: int5}]", "int4");
+    expect_error("calibration: [{family: gemm, values: {t0: 2 us}, correlations: {beta: {t0: 1.5}}}]", "t0");
+    expect_error("calibration: [{family: gemm, values: {t0: 2 us}, correlations: {beta: {eps: 0.5}}}]",
+                 "eps");
+    expect_error("calibration: [{family: gemm, values: {t0: 2 us}, correlations: {t0: {beta: 0.5}}}]",
+                 "names");
+    expect_error("calibration: [{family: gemm, values: {t0: 2 us}, correlations: 3}]", "map");
     expect_error("calibration: [{family: gemm}]", "values");
     expect_error("calibration: [{family: gemm, values: 3}]", "map");
     expect_error("calibration: {family: gemm}", "list");

@@ -35,8 +35,9 @@ static void tear_down(void)
 TestSuite(catalogue_hardware, .init = set_up, .fini = tear_down);
 
 /* Figure groups, systems' included and inherited ones counted wherever they reach, that nothing better than
- * memory or a guess supports. May fall, must not grow without a reason. */
-enum { UNVERIFIED_MOST = 1120, DEVICES_LEAST = 100, SYSTEMS_LEAST = 15 };
+ * memory or a guess supports. May fall, must not grow without a reason: 33 of them are the depths of GEMM
+ * pipelines on parts of generations that nothing was measured on. */
+enum { UNVERIFIED_MOST = 1153, DEVICES_LEAST = 100, SYSTEMS_LEAST = 15 };
 
 static const struct device *device_of(const struct catalogue_entry *entry)
 {
@@ -384,8 +385,9 @@ static void check_calibration(const struct device *device)
     for (size_t i = 0; i < device->calibration_count; i++) {
         const struct calibration *block = &device->calibrations[i];
         covered[block->family] = true;
-        cr_expect(block->provenance == PROVENANCE_FITTED || block->residual >= 0.1, "%s: residual of %g",
-                  device->id, block->residual);
+        bool measured = block->provenance == PROVENANCE_FITTED || block->provenance == PROVENANCE_INHERITED;
+        cr_expect(block->residual >= (measured ? 0.02 : 0.1), "%s: residual of %g", device->id,
+                  block->residual);
     }
     for (int family = 0; family < FAMILY_COUNT; family++)
         cr_expect(covered[family] || device->class == CLASS_SSD, "%s has no scalars for %s", device->id,

@@ -130,6 +130,7 @@ static const struct fact {
     {"chatglm3-6b", 28, 6243584000, 6243584000},
     {"glm-4.5", 92, 358337791296, 33632266144},
     {"glm-4.5-air", 46, 110468824832, 13424129664},
+    {"glm-5", 78, 753864139008, 41784728832},
     {"yi-6b", 32, 6061035520, 6061035520},
     {"yi-9b", 48, 8829407232, 8829407232},
     {"yi-34b", 60, 34388917248, 34388917248},
@@ -143,6 +144,7 @@ static const struct fact {
     {"deepseek-v2-lite", 27, 15706484224, 2661150208},
     {"deepseek-v2", 60, 235741434880, 21375800320},
     {"deepseek-v3", 61, 684489845504, 37552297472},
+    {"deepseek-v3.2", 61, 685355329792, 38403822336},
     {"gpt-oss-20b", 24, 20914757184, 4187440704},
     {"gpt-oss-120b", 36, 116829156672, 5711982912},
     {"kimi-k2", 61, 1026408232448, 32861500928},
@@ -164,6 +166,8 @@ static const struct fact {
     {"nemotron-h-8b", 52, 8100852736, 8100852736},
     {"nemotron-h-56b", 118, 56324350464, 56324350464},
     {"nemotron-3-nano-30b-a3b", 52, 31577940288, 3580076352},
+    {"nemotron-3-super-120b-a12b", 88, 123611033088, 12770237440},
+    {"nemotron-3-ultra-550b-a55b", 108, 549308993536, 56058843136},
     {"llava-1.5-7b", 32, 7063427072, 6738939904},
     {"llava-1.5-13b", 40, 13351494656, 13016519680},
     {"llava-next-7b-vicuna", 32, 7063431168, 6738939904},
@@ -174,22 +178,18 @@ static const struct fact {
     {"mt-nlg-530b", 105, 529600819200, 529600819200},
     {"turing-nlg-17b", 78, 17176845728, 17176845728},
     {"palm-540b", 118, 540356474880, 540356474880},
+    {"t5-3b", 48, 2851598336, 2851598336},
+    {"switch-base-8", 24, 619339008, 222977280},
+    {"switch-base-16", 24, 1072397568, 223051008},
+    {"switch-base-32", 24, 1978514688, 223198464},
+    {"switch-base-64", 24, 3790748928, 223493376},
+    {"switch-base-128", 24, 7415217408, 224083200},
 };
 
 /* What the schema cannot hold, or what nobody published: refused rather than guessed. */
 static const struct {
     const char *name, *why;
 } left_out[] = {
-    {"t5-3b", "encoder and decoder"},
-    {"switch-base-8", "encoder and decoder"},
-    {"switch-base-16", "encoder and decoder"},
-    {"switch-base-32", "encoder and decoder"},
-    {"switch-base-64", "encoder and decoder"},
-    {"switch-base-128", "encoder and decoder"},
-    {"deepseek-v3.2", "sparse attention: an indexer picks 2048 tokens a query"},
-    {"glm-5", "sparse attention: an indexer picks 2048 tokens a query"},
-    {"nemotron-3-super-120b-a12b", "experts work in a latent space narrower than the model"},
-    {"nemotron-3-ultra-550b-a55b", "experts work in a latent space narrower than the model"},
     {"nemotron-h-47b", "the order of its layers was not published"},
     {"pangu-38b", "no dimensions were published"},
     {"qwen2.5-vl-7b", "a vision tower with gated feed-forwards and windowed attention"},
@@ -336,12 +336,17 @@ Test(catalogue_models, kv_bytes_of_a_token)
         {"glm-4-9b", 40960},               /* 40 x 2 x 2 x 128 */
         {"kimi-k2", 70272},                /* 61 x (512 + 64) */
         {"deepseek-v2", 69120},            /* 60 x (512 + 64) */
+        {"deepseek-v3.2", 78324},          /* 61 x (512 + 64), and 61 x 132 of the indexer's keys in fp8 */
+        {"glm-5", 100152},                 /* 78 x (512 + 64), and 78 x 132 */
         {"minimax-m2", 253952},            /* 62 x 2 x 8 x 128 */
         {"jamba-1.5-large", 36864},        /* 9 of 72 x 2 x 8 x 128 */
         {"qwen3.5-397b-a17b", 30720},      /* 15 of 60 x 2 x 2 x 256 */
         {"nemotron-3-nano-30b-a3b", 6144}, /* 6 of 52 x 2 x 2 x 128 */
         {"gemma-2-27b", 376832},           /* 46 x 2 x 16 x 128, below the window */
         {"mamba-2.8b", 0},
+        /* 8 of 88 and 12 of 108 x 2 x 2 x 128 */
+        {"nemotron-3-super-120b-a12b", 8192},
+        {"nemotron-3-ultra-550b-a55b", 12288},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         double bytes = (kv_bytes(known[i].model, 1025) - kv_bytes(known[i].model, 1)) / 1024;

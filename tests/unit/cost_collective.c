@@ -16,23 +16,115 @@ static double all_reduce_time(struct fixture *f, double ranks, double bytes)
     return cost_of_rows(f, 0, bytes).time;
 }
 
+/* Microseconds of the library's protocols and of the kernels that read peers' memory. */
+static void calibrate_links(struct fixture *f)
+{
+    f->links[0].latency = 0;
+    f->calibrations[0] = (struct calibration){.software = "*", .family = FAMILY_COLLECTIVE};
+    f->calibrations[1] = (struct calibration){.software = "*", .family = FAMILY_ALL_REDUCE_KERNEL};
+    double library[] = {
+        [LINK_T0] = 10e-6,    [LINK_BETA] = 0.8,    [LINK_ALPHA] = 1e-6, [LINK_FILL] = 0.5e-6,
+        [LINK_FLAGGED] = 0.4, [LINK_START] = 20e-6, [LINK_HOP] = 4e-6,   [LINK_IN_SWITCH] = 0.6};
+    double peers[] = {[PEER_T0] = 5e-6, [PEER_BETA] = 0.7, [PEER_STAGE] = 6e-6, [PEER_SIGNAL] = 0.1e-6};
+    memcpy(f->calibrations[0].values, library, sizeof library);
+    memcpy(f->calibrations[1].values, peers, sizeof peers);
+    for (int i = 0; i < SCALARS_MOST; i++)
+        f->calibrations[0].given[i] = f->calibrations[1].given[i] = true;
+    f->device.calibrations = f->calibrations;
+    f->device.calibration_count = 2;
+}
+
 Test(cost_collective, large_all_reduce_runs_at_ring_bandwidth)
 {
     struct fixture f;
     fixture_start(&f);
-    check_close(all_reduce_time(&f, 8, 1e9), 2 * 7.0 / 8 * 1e9 / 300e9 + 14 * 2e-6, 1e-12, "ring");
+    double sent = 2 * 7.0 / 8 * 1e9;
+    check_close(all_reduce_time(&f, 8, 1e9), sent * (1 + 0.5 / 14) / 300e9 + 14 * 2e-6, 1e-12,
+                "ring and the copy of half a block");
+    f.device.class = CLASS_TPU;
+    check_close(all_reduce_time(&f, 8, 1e9), sent / 300e9 + 14 * 2e-6, 1e-12, "plain ring");
+    check_close(all_reduce_time(&f, 8, 1000), 2 * 1000 / 300e9 + 6 * 2e-6, 1e-12, "tree");
+    f.links[0].reduces = true;
+    check_close(all_reduce_time(&f, 8, 1e9), 1.125 * 1e9 / 300e9 + 2 * 2e-6, 1e-12, "in-switch");
     fixture_end(&f);
 }
 
-Test(cost_collective, small_all_reduce_takes_few_steps)
+Test(cost_collective, protocols_follow_the_message)
 {
     struct fixture f;
     fixture_start(&f);
-    check_close(all_reduce_time(&f, 8, 1000), 2 * 1000 / 300e9 + 6 * 2e-6, 1e-12, "tree");
-    f.software.custom_all_reduce = true;
-    check_close(all_reduce_time(&f, 8, 1000), 7 * 1000 / 300e9 + 2e-6, 1e-12, "one-shot");
+    calibrate_links(&f);
+    check_close(all_reduce_time(&f, 2, 4096),
+                10e-6 + 2 * (1e-6 + 0.5e-6 * 2048 / 8192) + 8192 / (0.4 * 300e9), 1e-12,
+                "flagged, a quarter of a channel full");
+    /* the library changes at 7.4 us / (1 / 0.3 - 1 / 0.8) * rate = 1.07 MB of two ranks */
+    check_close(all_reduce_time(&f, 2, 1e6), 10e-6 + 2 * 1.5e-6 + 2e6 / (0.4 * 300e9), 1e-12, "flagged");
+    double bulk = 10e-6 + 20e-6 + 2 * 4e-6 + 1.1e6 * 1.25 / (0.8 * 300e9);
+    check_close(all_reduce_time(&f, 2, 1.1e6), bulk, 1e-12, "bulk");
+    cr_assert_gt(bulk, 1.3 * all_reduce_time(&f, 2, 1e6), "its switch is not the best one");
+    double blocks = 3e6 * 1.75;
+    check_close(all_reduce_time(&f, 8, 3e6),
+                10e-6 + 10e-6 + 14 * 2.5e-6 + blocks * (1 + 0.5 / 14) / (120.0 / 128 * 0.8 * 300e9), 1e-12,
+                "a flag per 120 bytes");
+    double before = 0;
+    for (double bytes = 1; bytes < 1e10; bytes *= 1.03) {
+        double now = all_reduce_time(&f, 4, bytes);
+        check_not_faster(now, before, "more bytes");
+        before = now;
+    }
+    fixture_end(&f);
+}
+
+Test(cost_collective, switches_sum_wide_elements)
+{
+    struct fixture f;
+    fixture_start(&f);
+    calibrate_links(&f);
+    double ring = all_reduce_time(&f, 8, 1e9);
     f.links[0].reduces = true;
-    check_close(all_reduce_time(&f, 8, 1e9), 1.125 * 1e9 / 300e9 + 2 * 2e-6, 1e-12, "in-switch");
+    double summed = all_reduce_time(&f, 8, 1e9);
+    check_close(summed, 10e-6 + 20e-6 + 14 * 4e-6 + 1.125e9 / (0.6 * 300e9), 1e-12, "in-switch");
+    cr_assert_lt(summed, ring);
+    f.ops[0].collective.narrow = true;
+    fixture_prepare(&f);
+    check_close(cost_of_rows(&f, 0, 1e9).time, ring, 1e-12, "not bytes");
+    fixture_end(&f);
+}
+
+Test(cost_collective, all_to_all_fills_its_buffers)
+{
+    struct fixture f;
+    fixture_start(&f);
+    calibrate_links(&f);
+    add_collective(&f, COLLECTIVE_ALL_TO_ALL, 4, 1);
+    fixture_prepare(&f);
+    check_close(cost_of_rows(&f, 0, 32768).time, 10e-6 + 1e-6 + 0.5e-6 + 32768 / (0.4 * 300e9), 1e-12,
+                "8 KiB to each peer: flagged");
+    double whole = 4.0 * 1024 * 1024;
+    check_close(cost_of_rows(&f, 0, whole).time,
+                10e-6 + 1e-6 + 4e-6 + 20e-6 / 2 + whole * (0.75 + 0.125) / (0.8 * 300e9), 1e-12,
+                "one buffer full");
+    fixture_end(&f);
+}
+
+Test(cost_collective, peer_kernels_are_for_small_messages)
+{
+    struct fixture f;
+    fixture_start(&f);
+    calibrate_links(&f);
+    f.software.custom_all_reduce = true;
+    double rate = 0.7 * 300e9, k = 1024;
+    check_close(all_reduce_time(&f, 8, 1000), 5e-6 + 0.7e-6 + 7000 / rate, 1e-12, "one stage");
+    check_close(all_reduce_time(&f, 8, 256 * k), 5e-6 + 0.7e-6 + 6e-6 + 1.75 * 256 * k / rate, 1e-12,
+                "two stages");
+    check_close(all_reduce_time(&f, 4, 300 * k), 5e-6 + 0.3e-6 + 3 * 300 * k / rate, 1e-12,
+                "one stage longer among four");
+    check_close(all_reduce_time(&f, 2, 4e6), 5e-6 + 0.1e-6 + 4e6 / rate, 1e-12, "one stage between two");
+    cr_assert_eq(cost_footing(f.prepared, 0, REGIME_ANY).family, FAMILY_ALL_REDUCE_KERNEL);
+    double large = all_reduce_time(&f, 8, 8 * k * k);
+    f.software.custom_all_reduce = false;
+    check_close(all_reduce_time(&f, 8, 8 * k * k), large, 0, "the library's from 8 MiB on");
+    cr_assert_eq(cost_footing(f.prepared, 0, REGIME_ANY).family, FAMILY_COLLECTIVE);
     fixture_end(&f);
 }
 
@@ -45,7 +137,7 @@ Test(cost_collective, custom_kernels_are_for_a_node_of_peers)
     f.links[0].topology = TOPOLOGY_BUS;
     double two = all_reduce_time(&f, 2, 100), four = all_reduce_time(&f, 4, 100);
     check_close(two, 100 / 300e9 + 2e-6, 1e-12, "two on a bus write to each other");
-    check_close(four, 200 / 300e9 + 4 * 2e-6, 1e-12, "four do not");
+    check_close(four, 150 * (1 + 0.5 / 6) / 300e9 + 6 * 2e-6, 1e-12, "four do not");
     fixture_end(&f);
 }
 
@@ -68,8 +160,8 @@ Test(cost_collective, several_nodes_cross_the_network_with_a_share)
 {
     struct fixture f;
     fixture_start(&f);
-    double bytes = 1e9, inside = 2 * 7.0 / 8 * bytes / 300e9 + 14 * 2e-6;
-    double across = bytes / 8 / 25e9 + 2 * 5e-6; /* ring of two: 2 * (1/2) * B/8 */
+    double bytes = 1e9, inside = 2 * (7.0 / 8 * bytes * (1 + 0.5 / 7) / 300e9 + 7 * 2e-6);
+    double across = bytes / 8 * 1.25 / 25e9 + 2 * 5e-6; /* ring of two: 2 * (1/2) * B/8 */
     check_close(all_reduce_time(&f, 16, bytes), inside + across, 1e-12, "hierarchical");
     fixture_end(&f);
 }
@@ -94,14 +186,14 @@ Test(cost_collective, direct_links_and_rings)
     add_collective(&f, COLLECTIVE_ALL_TO_ALL, 4, 1e6);
     add_collective(&f, COLLECTIVE_ALL_TO_ALL, 8, 1e6);
     fixture_prepare(&f);
-    check_close(cost_of_rows(&f, 0, 1).time, 0.75e6 / 300e9, 1e-12, "switch");
+    check_close(cost_of_rows(&f, 0, 1).time, 0.875e6 / 300e9, 1e-12, "switch");
     f.links[0].topology = TOPOLOGY_DIRECT;
     fixture_prepare(&f);
-    check_close(cost_of_rows(&f, 0, 1).time, 0.75e6 / (300e9 * 3 / 7), 1e-12, "3 of 7 links");
-    check_close(cost_of_rows(&f, 1, 1).time, 0.875e6 / 300e9, 1e-12, "all links");
+    check_close(cost_of_rows(&f, 0, 1).time, 0.875e6 / (300e9 * 3 / 7), 1e-12, "3 of 7 links");
+    check_close(cost_of_rows(&f, 1, 1).time, 0.9375e6 / 300e9, 1e-12, "all links");
     f.links[0].topology = TOPOLOGY_RING;
     fixture_prepare(&f);
-    check_close(cost_of_rows(&f, 1, 1).time, 2 * 0.875e6 / 300e9, 1e-12, "two hops on average");
+    check_close(cost_of_rows(&f, 1, 1).time, (2 * 0.875e6 + 0.0625e6) / 300e9, 1e-12, "two hops on average");
     fixture_end(&f);
 }
 
@@ -126,6 +218,7 @@ Test(cost_collective, invariants_on_random_groups)
             check_cost(&cost, "collective");
             cr_assert_gt(cost.time, 0);
             check_not_faster(more.time, cost.time, "more rows");
+            check_not_faster(cost_of_rows(&f, kind, 2 * rows).time, cost.time, "twice the rows");
         }
         fixture_end(&f);
     }

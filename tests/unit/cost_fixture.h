@@ -249,6 +249,11 @@ static inline void fixture_shuffle(struct fixture *f, struct dice *dice)
         fixture_calibrate(f);
     if (roll(dice) < 0.1)
         f->software.ideal = true;
+    f->device.units.clock = 1e9 * floor(3 * roll(dice)); /* 0: not known */
+    f->device.pipeline_bytes = 128 * (int)(5 * roll(dice));
+    f->device.tile_cluster = 1 + (int)(3 * roll(dice));
+    f->device.tile_step = roll(dice) < 0.5 ? 32 : 0;
+    f->tiers[1].latency = 100e-9 * roll_size(dice, 1, 10);
 }
 
 #endif

@@ -1,28 +1,56 @@
 /* GEMM: against the formula written plainly, and its invariants on random shapes and devices. */
 #include "cost_fixture.h"
 
-/* The formula as documented, all candidates in plain loops. */
-static double plain_gemm(const struct fixture *f, double m, double n, double k, double e_b, bool converts)
+#include "cost/gemm_cost.h"
+
+/* What the formula knows of a device beyond its rates. */
+struct make {
+    double latency, pipeline, clock, cluster;
+    bool any_width;
+};
+
+/* Two exponential servers in a row: (x^6 + ... + y^6) / (x^5 + ... + y^5). */
+static double plain_join(double x, double y)
 {
-    static const double edges[] = {16, 32, 64, 128, 256}, splits[] = {1, 2, 4, 8, 16, 32};
-    double units = 108, peak = 312e12, bw = 2e12, l2 = 5e12, best = INFINITY;
-    double eps = 0.8, beta = 0.8, lambda = 0.8, omega = 2e-6, t0 = 2e-6;
+    double above = 0, below = 0, scale = fmax(x, y);
+    for (int i = 0; i <= 6; i++)
+        above += pow(x / scale, i) * pow(y / scale, 6 - i);
+    for (int i = 0; i <= 5; i++)
+        below += pow(x / scale, i) * pow(y / scale, 5 - i);
+    return scale * above / below;
+}
+
+/* The formula as documented, all candidates in plain loops. */
+static double plain_gemm(const struct fixture *f, const struct make *make, double m, double n, double k,
+                         double e_b, bool converts)
+{
+    static const double splits[] = {1, 2, 3, 4, 6, 8, 16, 32};
+    static const double wide[] = {16, 32, 64, 96, 128, 160, 192, 224, 256}, edges[] = {16, 32, 64, 128, 256};
+    double units = 108, peak = 312e12, bw = 2e12, l2 = 5e12, lanes = 0.8 * 19.5e12 / 2;
+    double eps = 0.8, beta = 0.8, lambda = 0.8, omega = 2e-6, t0 = 2e-6, split = 2e-6;
     double activations = m * (n + k) * 2,
            dram = n * k * e_b + fmax(0, activations - f->tiers[0].capacity / 2);
-    for (int a = 0; a < 5; a++)
+    double memory = dram / (beta * bw);
+    double best = omega + fmax((m + (converts ? 1 : 0)) * n * k / lanes, memory);
+    double port = make->clock > 0 ? fmin(1, l2 / units / (64 * make->clock)) : 1;
+    double wait = make->pipeline > 0 ? make->latency * 2 / make->pipeline : 0;
+    for (int a = 0; a < (make->any_width ? 9 : 5); a++)
         for (int b = 0; b < 5; b++)
-            for (int c = 0; c < 6; c++) {
-                double tm = edges[a], tn = edges[b], s = splits[c];
+            for (int c = 0; c < 8; c++) {
+                double tm = make->any_width ? wide[a] : edges[a], tn = edges[b], s = splits[c];
                 if (tm * tn > 256 * 128)
                     continue;
-                double kk = ceil(k / s / 16) * 16;
-                double tau = fmax(2 * tm * tn * kk / (eps * peak / units),
-                                  (tm * 2 + tn * e_b) * kk * units / (lambda * l2));
+                double kk = ceil(k / s / 16) * 16, tiles = ceil(m / tm) * ceil(n / tn) * s / units;
+                double work = kk * fmax(2 * tm * tn / (eps * peak / units), wait);
                 if (converts)
-                    tau = fmax(tau, tn * kk / (0.8 * 19.5e12 / units / 2));
-                double waves = ceil(ceil(m / tm) * ceil(n / tn) * s / units);
-                double t = fmax(waves * (tau + omega), dram / (beta * bw)) + (s > 1 ? s * m * n * 4 / l2 : 0);
-                best = fmin(best, t);
+                    work = fmax(work, kk * tn / (lanes / units));
+                double bytes = fmin(tm * 2 + tn * e_b / make->cluster, tm * 2 / make->cluster + tn * e_b);
+                double stream = kk * bytes * units / (lambda * l2);
+                double store = tm * tn * (s > 1 ? 4 : 2) * units / (lambda * l2);
+                double waves = ceil(tiles * (1 - 1e-12)), w = waves - 1 + fmax(tiles - waves + 1, port);
+                double busy = fmax(waves * work, w * stream) + w * store + (waves - 1) * omega;
+                double sums = s > 1 ? split + s * m * n * 4 / l2 : 0;
+                best = fmin(best, omega + plain_join(busy, memory) + sums);
             }
     return t0 + best;
 }
@@ -34,6 +62,15 @@ Test(cost_gemm, equals_the_plain_formula)
         struct fixture f;
         fixture_start(&f);
         fixture_calibrate(&f);
+        struct make make = {.cluster = 1};
+        if (i % 2) {
+            make = (struct make){400e-9, 192, 1.4e9, 2, true};
+            f.tiers[1].latency = make.latency;
+            f.device.pipeline_bytes = 192;
+            f.device.units.clock = make.clock;
+            f.device.tile_cluster = 2;
+            f.device.tile_step = 32;
+        }
         double m = roll_size(&dice, 1, 20000), n = roll_size(&dice, 1, 30000), k = roll_size(&dice, 1, 30000);
         bool int4 = roll(&dice) < 0.5;
         fixture_gemm(&f, n, k, int4 ? "int4" : "bf16");
@@ -43,10 +80,95 @@ Test(cost_gemm, equals_the_plain_formula)
                stored = element_bytes(&f.buffers[0].type, n, k);
         if (fabs(stored - n * k * each) <
             1e-9 * stored) /* per-channel scales are no part of the plain formula */
-            check_close(cost.time, plain_gemm(&f, m, n, k, each, int4), 1e-9, "gemm");
+            check_close(cost.time, plain_gemm(&f, &make, m, n, k, each, int4), 1e-9, "gemm");
         check_close(cost.flops, 2 * m * n * k, 1e-12, "flops");
         fixture_end(&f);
     }
+}
+
+/* u = 1 - exp(-u x): by hand 0.5828 at x = 1.5 and 0.7968 at x = 2. */
+Test(cost_gemm, a_circle_of_bytes_misses_a_cache_as_random_replacement_does)
+{
+    cr_assert_eq(cyclic_miss_share(1e6, 1e6), 0);
+    check_close(cyclic_miss_share(1.5e6, 1e6), 0.5828, 1e-3, "one and a half times the cache");
+    check_close(cyclic_miss_share(2e6, 1e6), 0.7968, 1e-3, "twice the cache");
+    cr_assert_eq(cyclic_miss_share(1e9, 1e6), 1);
+    cr_assert_eq(cyclic_miss_share(1, 0), 1);
+    double before = 0;
+    for (double x = 0.5; x < 60; x *= 1.01) {
+        double share = cyclic_miss_share(x * 1e6, 1e6);
+        check_not_faster(share, before, "larger footprint");
+        cr_assert_leq(share, 1);
+        before = share;
+    }
+}
+
+Test(cost_gemm, repeated_operands_come_from_the_cache_when_all_sets_fit)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_gemm(&f, 1024, 1024, "bf16"); /* 2 MB of weights; half of the L2 is 20 MB */
+    fixture_gemm(&f, 1024, 1024, "bf16")->gemm.weight_sets = 6;
+    fixture_gemm(&f, 1024, 1024, "bf16")->gemm.weight_sets = 1000;
+    fixture_prepare(&f);
+    f.target.repeated = true;
+    double all = 1024 * 1024 * 2 + 8 * 2048 * 2;
+    cr_assert_eq(cost_of_rows(&f, 0, 8).memory_bytes, 0);
+    cr_assert_eq(cost_of_rows(&f, 1, 8).memory_bytes, 0);
+    check_close(cost_of_rows(&f, 2, 8).memory_bytes, all, 1e-12, "a thousand sets");
+    f.target.residency = false;
+    check_close(cost_of_rows(&f, 1, 8).memory_bytes, all, 1e-12, "no residency");
+    fixture_end(&f);
+}
+
+Test(cost_gemm, quantising_its_input_adds_a_pass)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_calibrate(&f);
+    f.device.matrix[FORMAT_FP8].flops = 624e12;
+    for (int i = 0; i < 2; i++) {
+        struct op *op = fixture_gemm(&f, 4096, 4096, "fp8");
+        op->gemm.a_type = type_named("fp8");
+        if (i > 0)
+            op->gemm.a_from = type_named("bf16");
+    }
+    fixture_prepare(&f);
+    for (double m = 1; m < 1e5; m *= 7) {
+        struct op_cost without = cost_of_rows(&f, 0, m), with = cost_of_rows(&f, 1, m);
+        /* a row takes a unit 2 us and its values the lanes' rate times 0.8; all is resident up to 20 MB */
+        double pass = m * (2e-6 / 108 + 4096 / (0.8 * 19.5e12 / 2));
+        if (m * 4096 * 2 * 2 < 20e6)
+            check_close(with.time - without.time, pass, 1e-9, "pass");
+        check_not_faster(with.time, without.time + pass * (1 - 1e-9), "pass");
+        check_close(with.bytes[BYTES_ACTIVATIONS] - without.bytes[BYTES_ACTIVATIONS], m * 4096 * 3, 1e-6,
+                    "bytes read and written");
+        cr_assert_eq(with.launches, 2);
+        check_cost(&with, "with a pass");
+    }
+    fixture_end(&f);
+}
+
+Test(cost_gemm, a_few_rows_may_run_on_the_lanes)
+{
+    struct fixture f;
+    fixture_start(&f);
+    fixture_calibrate(&f);
+    f.tiers[1].latency = 400e-9;
+    f.device.pipeline_bytes = 192;
+    for (int i = 0; i < FAMILY_COUNT; i++)
+        f.calibrations[i].values[GEMM_SPLIT] = 1e-3; /* a library that does not split k */
+    fixture_gemm(&f, 256, 65536, "bf16");
+    fixture_prepare(&f);
+    struct op_cost one = cost_of_rows(&f, 0, 1), many = cost_of_rows(&f, 0, 4096);
+    /* on matrix units it would wait 65536 / 96 latencies: 273 us */
+    double memory = 256.0 * 65536 * 2 / (0.8 * 2e12);
+    check_close(one.time, 4e-6 + memory, 1e-9, "t0 + omega + weights");
+    cr_assert_eq(one.bound, BOUND_MEMORY);
+    cr_assert_gt(one.use[RESOURCE_VECTOR], 0);
+    cr_assert_eq(one.use[RESOURCE_COMPUTE], 0);
+    cr_assert_gt(many.use[RESOURCE_COMPUTE], 0);
+    fixture_end(&f);
 }
 
 Test(cost_gemm, invariants_on_random_shapes_and_devices)

@@ -12,7 +12,15 @@ static struct calibration eps_of(const char *software, enum number_format format
 static double eps_in(struct fixture *f, enum number_format format)
 {
     cr_assert(target_resolve(&f->target, &f->diag, &f->system, &f->software, &f->types));
-    return f->target.scalars[FAMILY_GEMM][format][GEMM_EPS];
+    double scalars[SCALARS_MOST];
+    target_scalars(&f->target, FAMILY_GEMM, format, (enum operand)format, scalars);
+    return scalars[GEMM_EPS];
+}
+
+static const struct calibration *best_in(const struct fixture *f, enum number_format format)
+{
+    double scalars[SCALARS_MOST];
+    return target_scalars(&f->target, FAMILY_GEMM, format, (enum operand)format, scalars);
 }
 
 Test(cost_target, the_nearest_calibration_wins)
@@ -22,7 +30,7 @@ Test(cost_target, the_nearest_calibration_wins)
     const char *alike[] = {"cousin", "uncle"};
     struct calibration own[] = {eps_of("*", FORMAT_NONE, 0.2)};
     struct calibration blocks[] = {eps_of("*", FORMAT_NONE, 0.1), eps_of("uncle", FORMAT_NONE, 0.3),
-                                   eps_of("cousin", FORMAT_FP16, 0.4), eps_of("stranger", FORMAT_BF16, 0.9),
+                                   eps_of("cousin", FORMAT_INT8, 0.4), eps_of("stranger", FORMAT_BF16, 0.9),
                                    eps_of("test-software", FORMAT_BF16, 0.5)};
     f.device.calibrations = blocks;
     f.device.calibration_count = 1;
@@ -32,16 +40,95 @@ Test(cost_target, the_nearest_calibration_wins)
     f.software.calibrated_as.items = alike;
     f.software.calibrated_as.count = 2;
     cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.3, "an alike stack's before any");
-    cr_assert_eq(eps_in(&f, FORMAT_FP16), 0.4, "the first alike before the second");
+    cr_assert_eq(eps_in(&f, FORMAT_INT8), 0.4, "the first alike before the second");
     f.software.calibrations = own;
     f.software.calibration_count = 1;
     cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.2, "its own file before alike ones");
     f.device.calibration_count = 5;
     cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.5, "its own measurement first");
-    cr_assert_eq(f.target.calibrations[FAMILY_GEMM][FORMAT_BF16], &blocks[4]);
+    cr_assert_eq(best_in(&f, FORMAT_BF16), &blocks[4]);
     f.software.ideal = true;
     cr_assert_eq(eps_in(&f, FORMAT_BF16), 1, "ideal");
-    cr_assert_null(f.target.calibrations[FAMILY_GEMM][FORMAT_BF16]);
+    cr_assert_null(best_in(&f, FORMAT_BF16));
+    fixture_end(&f);
+}
+
+Test(cost_target, operands_and_versions_choose_among_a_stacks_blocks)
+{
+    struct fixture f;
+    fixture_start(&f);
+    f.software.version = "1.0";
+    struct calibration blocks[] = {
+        eps_of("test-software", FORMAT_BF16, 0.1), eps_of("test-software", FORMAT_BF16, 0.2),
+        eps_of("test-software", FORMAT_NONE, 0.3), eps_of("test-software", FORMAT_BF16, 0.4)};
+    blocks[0].version = "1.0.3";
+    blocks[0].operand = FORMAT_INT4;
+    blocks[1].version = "1.0.3";
+    blocks[2].version = "1.01";
+    blocks[3].version = "0.9";
+    blocks[3].operand = FORMAT_INT8;
+    f.device.calibrations = blocks;
+    f.device.calibration_count = 4;
+    cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.2);
+    double scalars[SCALARS_MOST];
+    cr_assert_eq(target_scalars(&f.target, FAMILY_GEMM, FORMAT_BF16, (enum operand)FORMAT_INT4, scalars),
+                 &blocks[0]);
+    cr_assert_eq(target_scalars(&f.target, FAMILY_GEMM, FORMAT_BF16, (enum operand)FORMAT_INT8, scalars),
+                 &blocks[1], "another version's is weaker, however specific");
+    cr_assert_eq(eps_in(&f, FORMAT_FP8), 0.3, "another version's is better than none");
+    f.software.version = "0.9";
+    cr_assert(target_resolve(&f.target, &f.diag, &f.system, &f.software, &f.types));
+    cr_assert_eq(target_scalars(&f.target, FAMILY_GEMM, FORMAT_BF16, (enum operand)FORMAT_INT8, scalars),
+                 &blocks[3]);
+    fixture_end(&f);
+}
+
+Test(cost_target, measurements_come_before_defaults)
+{
+    struct fixture f;
+    fixture_start(&f);
+    f.software.version = "2.0";
+    struct calibration blocks[] = {eps_of("test-software", FORMAT_NONE, 0.5),
+                                   eps_of("test-software", FORMAT_BF16, 0.2)};
+    blocks[0].provenance = PROVENANCE_FITTED;
+    blocks[0].version = "1.0";
+    blocks[1].provenance = PROVENANCE_FAMILY_DEFAULT;
+    f.device.calibrations = blocks;
+    f.device.calibration_count = 2;
+    cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.5, "of another version, yet of this device");
+    fixture_end(&f);
+}
+
+Test(cost_target, sixteen_bit_floats_stand_for_each_other)
+{
+    struct fixture f;
+    fixture_start(&f);
+    struct calibration blocks[] = {eps_of("test-software", FORMAT_BF16, 0.5),
+                                   eps_of("test-software", FORMAT_NONE, 0.2), eps_of("*", FORMAT_FP16, 0.1)};
+    f.device.calibrations = blocks;
+    f.device.calibration_count = 3;
+    cr_assert_eq(eps_in(&f, FORMAT_FP16), 0.5, "measured on this stack with the other");
+    cr_assert_eq(eps_in(&f, FORMAT_INT8), 0.2);
+    blocks[2] = eps_of("test-software", FORMAT_FP16, 0.6);
+    cr_assert_eq(eps_in(&f, FORMAT_FP16), 0.6, "its own first, whatever the order");
+    cr_assert_eq(eps_in(&f, FORMAT_BF16), 0.5);
+    fixture_end(&f);
+}
+
+Test(cost_target, devices_that_nothing_was_measured_on_spread)
+{
+    struct fixture f;
+    fixture_start(&f);
+    struct calibration blocks[] = {eps_of("*", FORMAT_NONE, 0.1), eps_of("test-software", FORMAT_BF16, 0.5)};
+    blocks[0].provenance = PROVENANCE_FAMILY_DEFAULT;
+    blocks[0].residual = 0.3;
+    blocks[1].provenance = PROVENANCE_INHERITED;
+    blocks[1].residual = 0.05;
+    f.device.calibrations = blocks;
+    f.device.calibration_count = 2;
+    cr_assert(target_resolve(&f.target, &f.diag, &f.system, &f.software, &f.types));
+    cr_assert_eq(target_spread(&f.target, FAMILY_GEMM, FORMAT_BF16, (enum operand)FORMAT_BF16), 0.3);
+    cr_assert_eq(target_spread(&f.target, FAMILY_MOE, FORMAT_BF16, (enum operand)FORMAT_BF16), 0);
     fixture_end(&f);
 }
 
@@ -50,7 +137,7 @@ Test(cost_target, no_calibration_is_ideal_values)
     struct fixture f;
     fixture_start(&f);
     cr_assert_eq(eps_in(&f, FORMAT_INT8), families[FAMILY_GEMM].scalars[GEMM_EPS].fallback);
-    cr_assert_null(f.target.calibrations[FAMILY_GEMM][FORMAT_INT8]);
+    cr_assert_null(best_in(&f, FORMAT_INT8));
     fixture_end(&f);
 }
 

@@ -61,6 +61,13 @@ Test(decode_sum, windows_that_fill_up_on_the_way)
                                  .batch = 64,
                                  .prompt = 4000,
                                  .output = 1500});
+    /* 2000 + 300 tokens cross the 2048 that the indexer picks */
+    expect_sum((struct question){.model = "deepseek-v3.2",
+                                 .device = "8xh200",
+                                 .software = "ideal",
+                                 .batch = 64,
+                                 .prompt = 2000,
+                                 .output = 300});
     expect_sum((struct question){.model = "gpt-oss-120b",
                                  .device = "h100-sxm",
                                  .software = "ideal",

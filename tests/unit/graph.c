@@ -188,9 +188,9 @@ Test(graph, a_tied_embedding_is_on_the_first_and_the_last_stage)
 
 Test(graph, no_operator_is_without_work)
 {
-    static const char *const models[] = {"llama-3.1-8b",   "deepseek-v3", "gpt-oss-120b",
-                                         "mamba-2.8b",     "xlstm-7b",    "qwen3-next-80b-a3b",
-                                         "jamba-1.5-mini", "opt-6.7b",    "llada-8b"};
+    static const char *const models[] = {
+        "llama-3.1-8b", "deepseek-v3",        "deepseek-v3.2",  "gpt-oss-120b", "mamba-2.8b",
+        "xlstm-7b",     "qwen3-next-80b-a3b", "jamba-1.5-mini", "opt-6.7b",     "llada-8b"};
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
         struct asked asked = answered(models[m]);
         for (int p = 0; p < asked.breakdown.count; p++) {

@@ -3,6 +3,7 @@
 #include "spec/hf_config.h"
 
 #include "base/file.h"
+#include "spec/model_block.h"
 #include "spec/model_import.h"
 
 #include <criterion/criterion.h>
@@ -79,7 +80,7 @@ static const char *const llama =
     "\"num_attention_heads\": 8,\n\"intermediate_size\": 2048,\n\"vocab_size\": 1000,\n"
     "\"max_position_embeddings\": 4096,\n\"torch_dtype\": \"float16\"\n}";
 
-/* model,parameters,active_parameters,layers; no active count where sparse attention is left out of it */
+/* model,parameters,active_parameters,layers; active 0: none is known */
 Test(hf_config, every_architecture_has_its_parameters)
 {
     FILE *table = fopen(SOURCE_DIR "/tests/import/parameters.csv", "r");
@@ -266,38 +267,176 @@ Test(hf_config, what_is_wrong_has_a_place)
                  "of heads (8)");
 }
 
+static const char *const switch_base =
+    "{\n\"architectures\": [\"SwitchTransformersForConditionalGeneration\"],\n\"d_model\": 64, \"d_kv\": "
+    "32,\n"
+    "\"d_ff\": 256, \"num_heads\": 4, \"vocab_size\": 1000, \"num_experts\": 8,\n\"num_layers\": 6,\n"
+    "\"num_sparse_encoder_layers\": 2, \"num_sparse_decoder_layers\": 4, \"num_decoder_layers\": 4\n}";
+
+Test(hf_config, encoders_with_decoders)
+{
+    struct model model = load(switch_base);
+    cr_expect_eq(model.encoder_layers, 6);
+    cr_expect_eq(model.layers, 10);
+    cr_expect_eq(model.max_context, 512);
+    cr_expect_eq(model.relative_buckets, 32);
+    cr_expect(model.tied_embeddings);
+    for (int i = 0; i < 10; i++) {
+        const struct block_spec *block = &model.blocks[model.pattern[i]];
+        /* two of six: each third, from the second on; four of four: all */
+        cr_expect_eq(block->ffn, i >= 6 || i == 1 || i == 4 ? FFN_MOE : FFN_DENSE, "layer %d", i);
+        cr_expect_eq(block->cross_attention.heads, i >= 6 ? 4 : 0, "layer %d", i);
+        cr_expect_eq(block->attention.head_dim, 32);
+        cr_expect(block->ffn == FFN_MOE ? block->moe.top_k == 1 && !block->moe.gated : !block->dense.gated);
+    }
+    model = load(with(switch_base, "\"num_sparse_encoder_layers\": 2", "\"num_sparse_encoder_layers\": 0"));
+    for (int i = 0; i < 6; i++)
+        cr_expect_eq(model.blocks[model.pattern[i]].ffn, FFN_DENSE);
+    const char *flan =
+        with(switch_base, "SwitchTransformersForConditionalGeneration", "T5ForConditionalGeneration");
+    model = load(with(flan, "{", "{\"feed_forward_proj\": \"gated-gelu\", \"tie_word_embeddings\": false,"));
+    cr_expect(model.blocks[0].dense.gated && !model.tied_embeddings && model.block_count == 2);
+}
+
+Test(hf_config, encoders_that_cannot_be)
+{
+    expect_error(with(switch_base, "\"d_kv\": 32", "\"d_kw\": 32"),
+                 "config.json: error: d_kv: missing, expected a whole number");
+    expect_error(with(switch_base, "\"num_sparse_decoder_layers\": 4", "\"num_sparse_decoder_layers\": 5"),
+                 "config.json:6:62: error: num_sparse_decoder_layers: found 5, expected at most "
+                 "num_decoder_layers (4)");
+    expect_error(
+        with(switch_base, "\"num_layers\": 6", "\"num_layers\": 997"),
+        "config.json:5:15: error: num_layers: found 997 and 4 to decode, expected at most 1000 together");
+    expect_error(with(switch_base, "\"num_decoder_layers\": 4", "\"num_decoder_layers\": 0"),
+                 "config.json:6:87: error: num_decoder_layers: found 0, expected layers that decode");
+    expect_error(
+        with(switch_base, "\"num_layers\": 6", "\"num_layers\": 1000000000"),
+        "config.json:5:15: error: num_layers: found 1000000000 and 4 to decode, expected at most 1000 "
+        "together");
+}
+
 Test(hf_config, unknown_architectures)
 {
     expect_error(
         "{\"architectures\": [\"LlamaForCausalLN\"]}",
         "config.json:1:19: error: architectures: unknown architecture \"LlamaForCausalLN\", did you mean "
         "\"LlamaForCausalLM\"?; its layers would have to be written by hand: docs/schemas.md, models");
-    expect_error("{\"architectures\": [\"T5ForConditionalGeneration\"], \"is_encoder_decoder\": true}",
-                 "config.json:1:19: error: architectures: \"T5ForConditionalGeneration\" is an "
-                 "encoder-decoder, expected a "
-                 "model that decodes only");
+    expect_error("{\"architectures\": [\"BartForConditionalGeneration\"], \"is_encoder_decoder\": true}",
+                 "config.json:1:19: error: architectures: \"BartForConditionalGeneration\" is an "
+                 "encoder-decoder of an unknown kind, expected a T5 or Switch Transformers");
     expect_error("{\"model_type\": \"zzzz\"}", "config.json:1:16: error: model_type: unknown architecture "
                                                "\"zzzz\"; its layers would have to be written by "
                                                "hand: docs/schemas.md, models");
 }
 
-Test(hf_config, what_a_model_cannot_say)
+static const char *const nemotron =
+    "{\n\"architectures\": [\"NemotronHForCausalLM\"],\n\"hidden_size\": 64,\n\"vocab_size\": 100,\n"
+    "\"max_position_embeddings\": 4096,\n\"num_attention_heads\": 4,\n\"num_key_value_heads\": 2,\n"
+    "\"head_dim\": 16,\n\"intermediate_size\": 128,\n\"mamba_num_heads\": 4,\n\"mamba_head_dim\": 16,\n"
+    "\"ssm_state_size\": 8,\n\"n_groups\": 2,\n\"n_routed_experts\": 8,\n\"num_experts_per_tok\": 2,\n"
+    "\"moe_intermediate_size\": 32,\n\"moe_latent_size\": 16,\n\"hybrid_override_pattern\": \"ME*-\",\n"
+    "\"torch_dtype\": \"bfloat16\"\n}";
+
+/* Newer configs write the letters of the pattern as words. */
+Test(hf_config, sub_layers_as_letters_and_as_words)
 {
-    struct model model;
-    struct text yaml = {0};
-    cr_expect_not(
-        model_import(arena, &diag, "tests/import/nemotron-3-super-120b-a12b.json", NULL, &model, &yaml));
-    cr_expect_not_null(
-        strstr(diag_first_error(&diag), "moe_latent_size: experts in a latent space are not modelled"));
-    cr_expect_eq(diag.errors, 1);
-    text_free(&yaml);
+    struct model letters = load(nemotron);
+    struct model words = load(with(nemotron, "\"hybrid_override_pattern\": \"ME*-\"",
+                                   "\"layers_block_type\": [\"mamba\", \"moe\", \"attention\", \"mlp\"]"));
+    cr_assert_eq(letters.layers, 4);
+    cr_assert_eq(words.layers, 4);
+    for (int i = 0; i < 4; i++)
+        cr_expect_str_eq(letters.blocks[letters.pattern[i]].name, words.blocks[words.pattern[i]].name);
+    cr_expect_eq(letters.blocks[1].moe.latent, 16);
+    cr_expect_null(letters.mtp);
+    expect_error(with(nemotron, "ME*-", "ME*x"),
+                 "config.json:18:28: error: hybrid_override_pattern: found \"x\", expected M, *, - or E");
+    expect_error(with(nemotron, "\"ME*-\"", "[3]"),
+                 "config.json:18:28: error: hybrid_override_pattern: expected a text of M, *, - and E");
+    expect_error(
+        with(nemotron, "\"hybrid_override_pattern\": \"ME*-\"", "\"layers_block_type\": [\"mamba\", \"mo\"]"),
+        "config.json:18:22: error: layers_block_type: found \"mo\", expected mamba, attention, mlp or "
+        "moe");
+    expect_error(
+        with(nemotron, "\"hybrid_override_pattern\": \"ME*-\",", ""),
+        "config.json: error: hybrid_override_pattern: missing, expected a text of M, *, - and E (or a "
+        "list as layers_block_type)");
+    expect_error(with(nemotron, "\"moe_latent_size\": 16", "\"moe_latent_size\": \"16\""),
+                 "config.json:17:20: error: moe_latent_size: found \"16\", expected a whole number from 0 to "
+                 "1000000000");
+    expect_error(
+        with(nemotron, "\"moe_latent_size\": 16", "\"moe_latent_size\": 65"),
+        "config.json, as a description:15:59: error: blocks.moe.moe.latent: found 65, expected at most "
+        "hidden (64)");
+}
+
+/* A mixer and a feed-forward are one block; more than that is left out, and said. */
+Test(hf_config, prediction_layers_of_sub_layers)
+{
+    struct model model = load(with(nemotron, "{",
+                                   "{\"num_nextn_predict_layers\": 2, "
+                                   "\"mtp_hybrid_override_pattern\": \"*E\","));
+    cr_assert_not_null(model.mtp);
+    cr_expect_eq(model.mtp->layers, 2);
+    int index = block_index(model.blocks, model.block_count, model.mtp->block);
+    cr_assert_geq(index, 0);
+    cr_expect_eq(model.blocks[index].mixer, MIXER_ATTENTION);
+    cr_expect_eq(model.blocks[index].ffn, FFN_MOE);
+    cr_expect_eq(model.blocks[index].moe.latent, 16);
+    cr_expect_eq(model.block_layers[index], 0);
+    cr_expect_eq(diag.warnings, 0);
+    model = load(with(nemotron, "{",
+                      "{\"num_nextn_predict_layers\": 1, "
+                      "\"mtp_layers_block_type\": [\"mlp\"],"));
+    cr_assert_not_null(model.mtp);
+    cr_expect_eq(model.blocks[block_index(model.blocks, model.block_count, model.mtp->block)].mixer,
+                 MIXER_NONE);
+    static const char *const left_out[] = {"**E", "E*", "*EE"};
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) {
+        diag = (struct diag){.arena = arena};
+        model = load(with(nemotron, "{",
+                          arena_printf(arena,
+                                       "{\"num_nextn_predict_layers\": 1, "
+                                       "\"mtp_hybrid_override_pattern\": \"%s\",",
+                                       left_out[i])));
+        cr_expect_null(model.mtp);
+        cr_expect_eq(diag.warnings, 1, "%s", left_out[i]);
+    }
+}
+
+Test(hf_config, sparse_attention)
+{
+    size_t length;
+    struct parameter_count count;
+    const char *config =
+        file_read(arena, &diag, SOURCE_DIR "/tests/import/deepseek-v3.2.json", 1 << 16, &length);
+    cr_assert_not_null(config, "%s", diag_first_error(&diag));
+    struct model model = load(config);
+    cr_assert_not_null(model.blocks[0].mla.indexer);
+    cr_expect_eq(model.blocks[1].mla.indexer->heads, 64);
+    cr_expect_eq(model.blocks[1].mla.indexer->head_dim, 128);
+    cr_expect_eq(model.blocks[1].mla.indexer->top_k, 2048);
+    model_parameters(&model, &count);
+    cr_expect_eq(count.total, 685355329792);
+    expect_error(with(config, "\"index_n_heads\": 64,", ""),
+                 "config.json: error: index_n_heads: missing, expected a whole number");
+    expect_error(
+        with(config, "\"index_topk\": 2048", "\"index_topk\": 2048, \"index_topk_freq\": 4"),
+        "config.json:24:41: error: index_topk_freq: found 4, expected 1: indexers that layers share are "
+        "not modelled");
+    expect_error(
+        with(config, "\"index_topk\"", "\"indexer_types\": [\"full\", \"shared\"], \"index_topk\""),
+        "config.json:24:19: error: indexer_types: expected \"full\" for each layer: indexers that layers "
+        "share are not modelled");
 }
 
 /* Every prefix and every changed byte of a config gives a model or errors, never both. */
 Test(hf_config, broken_files)
 {
-    static const char *const ids[] = {"kimi-k2.5", "gemma-3-4b", "jamba-v0.1", "nemotron-h-8b",
-                                      "qwen3.5-0.8b"};
+    static const char *const ids[] = {
+        "kimi-k2.5",   "gemma-3-4b", "jamba-v0.1", "nemotron-h-8b", "nemotron-3-ultra-550b-a55b",
+        "qwen3.5-0.8b"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         struct arena *scratch = arena_new(0);
         size_t length;

@@ -369,6 +369,20 @@ Test(model, other_mixer_errors)
         "test.yaml:5:79: error: blocks.a.mla.qk_rope_head_dim: found 3, expected an even number: RoPE "
         "turns pairs");
     expect_block_error(
+        "{mla: {heads: 4, kv_lora_rank: 8, qk_nope_head_dim: 8, qk_rope_head_dim: 4, v_head_dim: 8, "
+        "indexer: {heads: 2, head_dim: 16, top_k: 64}}}",
+        "test.yaml:5:106: error: blocks.a.mla.indexer: its queries come from the compressed query; give "
+        "q_lora_rank");
+    expect_block_error(
+        "{mla: {heads: 4, q_lora_rank: 8, kv_lora_rank: 8, qk_nope_head_dim: 8, qk_rope_head_dim: 4, "
+        "v_head_dim: 8, indexer: {heads: 2, head_dim: 2, top_k: 64}}}",
+        "test.yaml:5:143: error: blocks.a.mla.indexer.head_dim: found 2, expected at least qk_rope_head_dim "
+        "(4): RoPE turns that part of it");
+    expect_block_error(
+        "{mla: {heads: 4, q_lora_rank: 8, kv_lora_rank: 8, qk_nope_head_dim: 8, qk_rope_head_dim: 4, "
+        "v_head_dim: 8, indexer: {heads: 2, head_dim: 4, topk: 64}}}",
+        "test.yaml:5:146: error: unknown key \"blocks.a.mla.indexer.topk\"; did you mean \"top_k\"?");
+    expect_block_error(
         "{mamba2: {inner: 100, state: 16, heads: 8, groups: 2, conv_width: 4}}",
         "test.yaml:5:46: error: blocks.a.mamba2.heads: found 8, expected a divisor of inner (100)");
     expect_block_error(
@@ -387,6 +401,31 @@ Test(model, moe_errors)
     expect_block_error("{moe: {experts: 4, top_k: 2, intermediate: 8, shared_gate: yes}}",
                        "test.yaml:5:65: error: blocks.a.moe.shared_gate: there are no shared experts; give "
                        "shared_intermediate");
+    expect_block_error("{moe: {experts: 4, top_k: 2, intermediate: 8, latent: 65}}",
+                       "test.yaml:5:60: error: blocks.a.moe.latent: found 65, expected at most hidden (64)");
+    expect_block_error(
+        "{moe: {experts: 4, top_k: 2, intermediate: 8, latent: -1}}",
+        "test.yaml:5:60: error: blocks.a.moe.latent: found \"-1\", which is negative, expected a "
+        "whole number such as 32");
+}
+
+/* Experts [16 x 8] and [8 x 16], the latent's projections [64 x 16] and [16 x 64], the router [64 x 4], the
+ * shared expert [64 x 32] and back; then all of the routed experts' and the latent's with biases. */
+Test(model, experts_of_a_latent)
+{
+    static const char *const block =
+        "    moe: {experts: 4, top_k: 2, intermediate: 8, shared_intermediate: 32, latent: 16%s}";
+    struct model model = load_block(arena_printf(arena, block, ""));
+    struct parameter_count count;
+    model_parameters(&model, &count);
+    cr_expect_eq(block_expert_parameters(&model, &model.blocks[0]), 2 * 16 * 8);
+    cr_expect_eq(count.experts, 4 * 2 * 16 * 8);
+    cr_expect_eq(count.ffns, 2 * 64 * 16 + 64 * 4 + 2 * 64 * 32);
+    cr_expect_eq(count.text - count.active, 2 * 2 * 16 * 8);
+    model = load_block(arena_printf(arena, block, ", bias: true"));
+    model_parameters(&model, &count);
+    cr_expect_eq(count.experts, 4 * (2 * 16 * 8 + 8 + 16));
+    cr_expect_eq(count.ffns, 2 * 64 * 16 + 16 + 64 + 64 * 4 + 2 * 64 * 32);
 }
 
 Test(model, block_errors)
@@ -547,4 +586,115 @@ Test(model, absurd_dimensions_are_refused)
                       "%s", blocks[i]);
         cr_expect(diag.errors > 0, "%s", blocks[i]);
     }
+}
+
+/* ---- encoders ---- */
+
+#define ENCODER "e: {attention: {heads: 4, kv_heads: 4, head_dim: 32}, dense: {intermediate: 8}}"
+#define DECODER "d: {like: e, cross_attention: {heads: 4, head_dim: 32}}"
+#define STACKS  "encoder_layers: {block: e, times: 3}\nlayers: {block: d, times: 2}\n"
+
+Test(model, an_encoder_comes_before_the_decoder)
+{
+    struct model model = load_text(HEAD "tied_embeddings: true\nrelative_buckets: 16\nblocks: {" DECODER
+                                        ", " ENCODER "}\n" STACKS);
+    struct parameter_count count;
+    model_parameters(&model, &count);
+    cr_expect_eq(model.encoder_layers, 3);
+    cr_expect_eq(model.layers, 5);
+    cr_expect(model_encodes(&model, 1) && !model_encodes(&model, 0) && !model_encodes(&model, -1));
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(model.pattern[i], i < 3 ? 1 : 0);
+    cr_expect_eq(count.embedding, 100 * 64 + 2 * 16 * 4);
+    cr_expect_eq(count.mixers, 3 * 4 * 64 * 128 + 2 * 8 * 64 * 128);
+    cr_expect_eq(count.norms, (3 * 2 + 2 * 3 + 2) * 64);
+    cr_expect_eq(count.total, count.embedding + count.mixers + count.norms + 5 * 2 * 64 * 8);
+    cr_expect_eq(block_mixer_parameters(&model, &model.blocks[0]), 8 * 64 * 128 + 2 * 64);
+    cr_expect_eq(block_ffn_parameters(&model, &model.blocks[0]), 2 * 64 * 8 + 64);
+    cr_expect_eq(model_context_needed(&model, 300, 200), 300);
+    cr_expect_eq(model_context_needed(&model, 300, 400), 400);
+}
+
+Test(model, one_table_of_biases_without_an_encoder)
+{
+    struct model model = load_text(HEAD "relative_buckets: 16\n" PLAIN);
+    cr_expect_eq(model_relative_values(&model), 16 * 4);
+    cr_expect_eq(model_context_needed(&model, 300, 200), 500);
+}
+
+Test(model, biases_of_cross_attention)
+{
+    struct model model = load_text(HEAD "blocks: {" ENCODER ", d: {like: e, cross_attention: "
+                                        "{heads: 4, head_dim: 32, qkv_bias: true, o_bias: true}}}\n" STACKS);
+    cr_expect_eq(block_mixer_parameters(&model, &model.blocks[1]), 8 * 64 * 128 + 3 * 128 + 64 + 2 * 64);
+}
+
+static void expect_stack_error(const char *blocks, const char *rest, const char *line)
+{
+    expect_error(arena_printf(arena, HEAD "blocks:\n%s%s", blocks, rest), line);
+}
+
+Test(model, encoders_that_do_not_hold_together)
+{
+    static const char *const both = "  " ENCODER "\n  " DECODER "\n"; /* lines 5 and 6 */
+    expect_stack_error(
+        "  " ENCODER "\n  d: {like: e}\n", STACKS,
+        "test.yaml:7:17: error: encoder_layers: no block has cross_attention, so nothing reads "
+        "the encoder's output");
+    expect_stack_error(both, "layers: [{block: e}, {block: d}]\n",
+                       "test.yaml:6:33: error: blocks.d.cross_attention: the model has no encoder; give "
+                       "encoder_layers");
+    expect_stack_error(both, "encoder_layers: {block: e}\nlayers: {blocks: [d, e]}\n",
+                       "test.yaml:5:6: error: blocks.e: a layer of the encoder and of the decoder, expected "
+                       "two blocks");
+    expect_stack_error(both, "encoder_layers: {blocks: [e, d]}\nlayers: {block: d}\n",
+                       "test.yaml:6:6: error: blocks.d: a layer of the encoder and of the decoder, expected "
+                       "two blocks");
+    expect_stack_error(both, "encoder_layers: {block: d}\nlayers: {block: e}\n",
+                       "test.yaml:6:33: error: blocks.d.cross_attention: a layer of the encoder has no other "
+                       "output to attend to");
+    expect_stack_error(
+        "  e: {like: d, cross_attention: null, attention: {window: 7}}\n"
+        "  d: {attention: {heads: 4, kv_heads: 4, head_dim: 32}, cross_attention: {heads: 4, "
+        "head_dim: 32}}\n",
+        STACKS,
+        "test.yaml:5:59: error: blocks.e.attention.window: found 7, expected none: a layer of the "
+        "encoder attends to all tokens");
+    expect_stack_error("  e: {dense: {intermediate: 8}}\n"
+                       "  d: {attention: {heads: 4, kv_heads: 4, head_dim: 32}, cross_attention: {heads: 4, "
+                       "head_dim: 32}}\n",
+                       STACKS,
+                       "test.yaml:5:6: error: blocks.e: a layer of the encoder without attention, expected "
+                       "attention");
+    expect_stack_error(
+        both, "encoder_layers: 3\nlayers: {block: d}\n",
+        "test.yaml:7:17: error: encoder_layers: a bare number needs a model with one block, found "
+        "2; write runs such as {block: e, times: 3}");
+    expect_stack_error(both, "encoder_layers: {block: f}\nlayers: {block: d}\n",
+                       "test.yaml:7:25: error: encoder_layers: unknown block \"f\"");
+    expect_stack_error(both, "encoder_layers: {block: e, times: 600}\nlayers: {block: d, times: 500}\n",
+                       "test.yaml:8:9: error: layers: more than 1000 in all");
+    expect_stack_error(both, STACKS "learned_positions: 9\nmax_context: 9\n",
+                       "test.yaml:9:20: error: learned_positions: not modelled with encoder_layers");
+    expect_stack_error("  " ENCODER
+                       "\n  d: {like: e, attention: {parallel: true}, cross_attention: {heads: 4, "
+                       "head_dim: 32}}\n",
+                       STACKS,
+                       "test.yaml:6:38: error: blocks.d.attention.parallel: cross_attention comes between "
+                       "attention and feed-forward, so they cannot run in parallel");
+    expect_stack_error(
+        "  " ENCODER "\n  d: {like: e, cross_attention: {heads: 0, head_dim: 32}}\n", STACKS,
+        "test.yaml:6:41: error: blocks.d.cross_attention.heads: found \"0\", expected from 1 to 100000");
+}
+
+Test(model, layers_that_share_biases_have_as_many_heads)
+{
+    expect_error(
+        HEAD "relative_buckets: 16\nblocks:\n  a: {attention: {heads: 4, kv_heads: 4, head_dim: 8}}\n"
+             "  b: {attention: {heads: 2, kv_heads: 2, head_dim: 8}}\nlayers: {blocks: [a, b]}\n",
+        "test.yaml:7:26: error: blocks.b.attention.heads: found 2, expected 4 as in the layers before, "
+        "which share the biases of relative_buckets");
+    expect_error(HEAD "relative_buckets: 16\nblocks:\n  a: {dense: {intermediate: 4}}\nlayers: 2\n",
+                 "test.yaml:4:19: error: relative_buckets: found 16, but the layers have no attention to add "
+                 "biases to");
 }

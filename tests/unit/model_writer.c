@@ -71,6 +71,8 @@ static void expect_same(const struct model *a, const struct model *b)
     model_parameters(b, &y);
     cr_expect(memcmp(&x, &y, sizeof x) == 0, "%s: %.0f became %.0f parameters", a->name, x.total, y.total);
     cr_assert_eq(a->layers, b->layers, "%s", a->name);
+    cr_expect_eq(a->encoder_layers, b->encoder_layers, "%s", a->name);
+    cr_expect_eq(a->relative_buckets, b->relative_buckets, "%s", a->name);
     cr_expect(memcmp(a->pattern, b->pattern, (size_t)a->layers) == 0, "%s", a->name);
     cr_assert_eq(a->block_count, b->block_count);
     for (size_t i = 0; i < a->block_count; i++) {
@@ -159,6 +161,25 @@ Test(model_writer, long_parts_take_lines)
                        text);
     cr_expect_not_null(strstr(text, "layers: 2\n"));
     read_text(text);
+}
+
+/* An indexer taken away, changed, and added to a block like another. */
+Test(model_writer, parts_inside_parts)
+{
+    struct model model =
+        read_text("name: t\n\nhidden: 64\nvocab: 100\nmax_context: 4096\n\nblocks:\n  a:\n    "
+                  "mla: {heads: 4, q_lora_rank: 8, kv_lora_rank: 8, qk_nope_head_dim: 8, "
+                  "qk_rope_head_dim: 4, v_head_dim: 8, indexer: {heads: 2, head_dim: 4, top_k: 9}}\n"
+                  "    dense: {intermediate: 8}\n  b:\n    like: a\n    mla: {indexer: {top_k: 7}}\n"
+                  "  c:\n    like: a\n    mla: {indexer: null}\n  d:\n    like: c\n    mla: {indexer: "
+                  "{heads: 3, head_dim: 4, top_k: 5}}\nlayers: {blocks: [a, b, c, d]}\n");
+    cr_assert_eq(model.blocks[1].mla.indexer->top_k, 7);
+    cr_assert_null(model.blocks[2].mla.indexer);
+    const char *text = written(&model, NULL);
+    struct model again = read_text(text);
+    expect_same(&model, &again);
+    cr_expect_not_null(strstr(text, "    mla: {indexer: null}\n"), "%s", text);
+    cr_expect_not_null(strstr(text, "      indexer: {heads: 2, head_dim: 4, top_k: 9}\n"), "%s", text);
 }
 
 Test(model_writer, words_that_yaml_takes_for_something_else)

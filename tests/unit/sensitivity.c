@@ -35,7 +35,7 @@ Test(sensitivity, decode_is_bound_by_memory_prefill_by_compute)
     cr_expect(memory->by_metric[METRIC_TPOT] > -1.0 && memory->by_metric[METRIC_TPOT] < -0.5, "%g",
               memory->by_metric[METRIC_TPOT]);
     cr_expect(memory->by_metric[METRIC_THROUGHPUT] > 0 && memory->by_metric[METRIC_COST] < 0);
-    cr_expect(compute->by_metric[METRIC_TTFT] < -0.5 && fabs(compute->by_metric[METRIC_TPOT]) < 1e-3);
+    cr_expect(compute->by_metric[METRIC_TTFT] < -0.5 && fabs(compute->by_metric[METRIC_TPOT]) < 0.02);
     cr_expect_str_eq(result.decode_bound_by, "memory");
     cr_expect_str_eq(result.prefill_bound_by, "compute");
     cr_expect(result.decode_share > 0.5 && result.decode_share <= 1 + 1e-9);
