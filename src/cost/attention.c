@@ -108,12 +108,10 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
     const struct target *target = prepared->target;
     bool cached = op->cache != BUFFER_NONE && op->reads_cache;
     const struct element_type *kv = cached ? &graph->buffers[op->cache].type : &work->q_type;
-    prepared->format = compute_format(target->device, &work->q_type, kv, &prepared->matrix, &prepared->peak);
     /* by the cache even where expanded K and V are read: kernels follow its type */
     prepared->operand = operand_of(op->cache != BUFFER_NONE ? &graph->buffers[op->cache].type : kv);
-    if (prepared->format == FORMAT_NONE)
-        return diag_error(diag, NOWHERE, "%s: %s cannot multiply %s by %s", op->name, target->device->id,
-                          work->q_type.name, kv->name);
+    if (!prepared_multiplies(prepared, diag, &work->q_type, kv))
+        return false;
     if (!(work->heads > 0 && work->kv_heads > 0))
         return diag_error(diag, NOWHERE, "%s: attention without heads", op->name);
     struct attention_cost *attention = prepared->attention = ARENA_NEW(arena, struct attention_cost);

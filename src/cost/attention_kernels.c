@@ -20,71 +20,28 @@ static const struct decode_kernel portable = {
 /* Blocks of 64 rows whatever the group, KV tiles of 128 tokens up to a head's 128 values and 64 above; the
  * rule reckons with two blocks a unit. Where KV heads and sequences are several, a kernel before it gathers
  * the queries of a KV head. */
-static const struct decode_kernel flash_2 = {.rule = SPLIT_FILL,
-                                             .row_step = 64,
-                                             .row_tile = 64,
-                                             .least_tokens = 128,
-                                             .split_tokens = 128,
-                                             .slots = 2,
-                                             .resident = 1,
-                                             .packs = true,
-                                             .repacks = true,
-                                             .serial_merge = true};
-static const struct decode_kernel flash_2_wide = {.rule = SPLIT_FILL,
-                                                  .row_step = 64,
-                                                  .row_tile = 64,
-                                                  .least_tokens = 64,
-                                                  .split_tokens = 64,
-                                                  .slots = 2,
-                                                  .resident = 1,
-                                                  .packs = true,
-                                                  .repacks = true,
-                                                  .serial_merge = true};
+#define FLASH_ROWS(tile)                                                                                     \
+    .row_step = 64, .row_tile = 64, .least_tokens = (tile), .split_tokens = (tile), .resident = 1,           \
+    .packs = true
+#define FLASH_2(tile)                                                                                        \
+    {                                                                                                        \
+        FLASH_ROWS(tile), .rule = SPLIT_FILL, .slots = 2, .repacks = true, .serial_merge = true              \
+    }
+static const struct decode_kernel flash_2 = FLASH_2(128), flash_2_wide = FLASH_2(64);
 /* a single head per KV head counts as a prefill of one token: no splits */
-static const struct decode_kernel flash_2_single = {
-    .rule = SPLIT_NEVER, .row_step = 64, .row_tile = 64, .least_tokens = 128, .resident = 1, .packs = true};
-static const struct decode_kernel flash_3 = {.rule = SPLIT_EVEN,
-                                             .row_step = 64,
-                                             .row_tile = 64,
-                                             .least_tokens = 128,
-                                             .split_tokens = 128,
-                                             .slots = 1,
-                                             .resident = 1,
-                                             .packs = true,
+static const struct decode_kernel flash_2_single = {FLASH_ROWS(128), .rule = SPLIT_NEVER};
+static const struct decode_kernel flash_3 = {FLASH_ROWS(128), .rule = SPLIT_EVEN, .slots = 1,
                                              .whole_window = true};
 
 /* XQA: groups of 2 to 32 heads on matrix instructions 8 columns wide. */
-static const struct decode_kernel xqa = {.rule = SPLIT_WAVES,
-                                         .row_step = 8,
-                                         .row_tile = 32,
-                                         .least_tokens = 128,
-                                         .split_tokens = 128,
-                                         .slots = 8,
-                                         .resident = 1,
-                                         .packs = true,
-                                         .whole_window = true,
-                                         .serial_merge = true};
-static const struct decode_kernel xqa_fp8 = {.rule = SPLIT_WAVES,
-                                             .row_step = 8,
-                                             .row_tile = 32,
-                                             .least_tokens = 128,
-                                             .split_tokens = 128,
-                                             .slots = 8,
-                                             .resident = 4, /* half the shared memory */
-                                             .packs = true,
-                                             .whole_window = true,
-                                             .serial_merge = true};
+#define XQA                                                                                                  \
+    .rule = SPLIT_WAVES, .row_step = 8, .row_tile = 32, .least_tokens = 128, .split_tokens = 128,            \
+    .slots = 8, .packs = true, .serial_merge = true
+static const struct decode_kernel xqa = {XQA, .resident = 1, .whole_window = true};
+static const struct decode_kernel xqa_fp8 = {XQA, .resident = 4 /* half the shared memory */,
+                                             .whole_window = true};
 /* Hopper's own for fp8 caches of 128 values a head and more: its warps fetch the next block's tiles early. */
-static const struct decode_kernel xqa_hopper = {.rule = SPLIT_WAVES,
-                                                .row_step = 8,
-                                                .row_tile = 32,
-                                                .least_tokens = 128,
-                                                .split_tokens = 128,
-                                                .slots = 8,
-                                                .resident = 1,
-                                                .packs = true,
-                                                .overlaps = true,
-                                                .serial_merge = true};
+static const struct decode_kernel xqa_hopper = {XQA, .resident = 1, .overlaps = true};
 /* Masked multi-head attention: a block for each query head, products on lanes. */
 static const struct decode_kernel masked = {.rule = SPLIT_WAVES,
                                             .row_step = 1,
@@ -97,18 +54,10 @@ static const struct decode_kernel masked = {.rule = SPLIT_WAVES,
                                             .whole_window = true,
                                             .serial_merge = true};
 /* MLA before Hopper: prefill's fused kernel, 64 heads a block, KV tiles of 64. */
-static const struct decode_kernel fused_mla = {
-    .rule = SPLIT_NEVER, .row_step = 64, .row_tile = 64, .least_tokens = 64, .resident = 1, .packs = true};
+static const struct decode_kernel fused_mla = {FLASH_ROWS(64), .rule = SPLIT_NEVER};
 
 /* MLA on Hopper (FlashMLA): as many heads a block, KV tiles dealt to units evenly. */
-static const struct decode_kernel flash_mla = {.rule = SPLIT_BEST,
-                                               .row_step = 64,
-                                               .row_tile = 64,
-                                               .least_tokens = 64,
-                                               .split_tokens = 64,
-                                               .slots = 1,
-                                               .resident = 1,
-                                               .packs = true};
+static const struct decode_kernel flash_mla = {FLASH_ROWS(64), .rule = SPLIT_BEST, .slots = 1};
 
 static bool of_family(const struct target *target, const char *family)
 {

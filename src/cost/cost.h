@@ -140,7 +140,6 @@ struct op_footing {
     enum operand operand;
     double peak_flops;
     const struct calibration *calibration; /* NULL: none */
-    double spread;                         /* target_spread */
     double scalars[SCALARS_MOST];
 };
 struct op_footing cost_footing(const struct prepared_op *prepared, int index, enum regime regime);

@@ -153,13 +153,9 @@ static void tabulate(struct prepared_op *prepared)
 {
     struct gemm_cost *gemm = prepared->gemm;
     const struct target *target = prepared->target;
-    double bytes = number_format_bits(prepared->format) / 8;
-    double instruction = prepared->matrix && target->device->matrix_depth_bytes > 0
-                             ? greater(target->device->matrix_depth_bytes / bytes, 1)
-                             : 1;
     for (int s = 0; s < SPLITS; s++) {
         double parts = splits[s];
-        gemm->depth[s] = ceil(gemm->k / parts / instruction) * instruction;
+        gemm->depth[s] = prepared_depth(prepared, gemm->k / parts);
         gemm->reduction[s] = s > 0 ? parts * gemm->n * gemm->batch * FP32_BYTES / target->cache_bandwidth : 0;
         gemm->combine[s] = s > 0 ? gemm->split_s : 0;
         for (int c = 0; c < TILE_EDGES; c++)
@@ -179,11 +175,8 @@ bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag
     const struct element_type *weights = stored ? &graph->buffers[op->weights].type : &work->a_type;
     prepared->family = FAMILY_GEMM;
     prepared->operand = operand_of(weights);
-    prepared->format =
-        compute_format(target->device, &work->a_type, weights, &prepared->matrix, &prepared->peak);
-    if (prepared->format == FORMAT_NONE)
-        return diag_error(diag, NOWHERE, "%s: %s cannot multiply %s by %s", op->name, target->device->id,
-                          work->a_type.name, weights->name);
+    if (!prepared_multiplies(prepared, diag, &work->a_type, weights))
+        return false;
     struct gemm_cost *gemm = prepared->gemm = ARENA_NEW(arena, struct gemm_cost);
     if (!gemm)
         return diag_error(diag, NOWHERE, "out of memory");

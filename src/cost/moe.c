@@ -160,11 +160,8 @@ bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag 
         op->weights != BUFFER_NONE ? &graph->buffers[op->weights].type : &work->a_type;
     prepared->family = FAMILY_MOE;
     prepared->operand = operand_of(weights);
-    prepared->format =
-        compute_format(target->device, &work->a_type, weights, &prepared->matrix, &prepared->peak);
-    if (prepared->format == FORMAT_NONE)
-        return diag_error(diag, NOWHERE, "%s: %s cannot multiply %s by %s", op->name, target->device->id,
-                          work->a_type.name, weights->name);
+    if (!prepared_multiplies(prepared, diag, &work->a_type, weights))
+        return false;
     struct moe_cost *moe = prepared->moe = ARENA_NEW(arena, struct moe_cost);
     if (!moe)
         return diag_error(diag, NOWHERE, "out of memory");
@@ -181,11 +178,7 @@ bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag 
     double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
     moe->weight_bytes = element_bytes(weights, work->n, work->k) + bias;
     moe->row_bytes = element_row_bytes(&work->a_type, work->k) + element_row_bytes(&work->c_type, work->n);
-    double bytes = number_format_bits(prepared->format) / 8;
-    double instruction = prepared->matrix && target->device->matrix_depth_bytes > 0
-                             ? greater(target->device->matrix_depth_bytes / bytes, 1)
-                             : 1;
-    moe->depth = ceil(work->k / instruction) * instruction;
+    moe->depth = prepared_depth(prepared, work->k);
     set_rates(prepared, weights);
     tabulate(moe);
     return true;

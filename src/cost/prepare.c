@@ -149,7 +149,6 @@ struct op_footing cost_footing(const struct prepared_op *prepared, int index, en
                                  .peak_flops = one->peak};
     footing.calibration =
         target_scalars(one->target, footing.family, footing.format, footing.operand, footing.scalars);
-    footing.spread = target_spread(one->target, footing.family, footing.format, footing.operand);
     return footing;
 }
 

@@ -36,6 +36,13 @@ static inline const struct calibration *prepared_scalars(const struct prepared_o
     return target_scalars(prepared->target, prepared->family, prepared->format, prepared->operand, scalars);
 }
 
+/* Sets format, units and peak of products of the two types; false with diag when the device has none. */
+bool prepared_multiplies(struct prepared_op *prepared, struct diag *diag, const struct element_type *a,
+                         const struct element_type *b);
+
+/* k rounded up to what the op's matrix instructions take at a time. */
+double prepared_depth(const struct prepared_op *prepared, double k);
+
 /* Where the op's multiply-adds run. */
 static inline enum resource prepared_unit(const struct prepared_op *prepared)
 {

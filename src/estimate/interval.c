@@ -21,8 +21,7 @@ double relative_sigma(const struct plan *plan, const struct step_cost *cost)
 
 struct interval interval_around(double value, double sigma)
 {
-    const double z90 = 1.6448536269514722; /* the normal distribution's 95% quantile: two-sided 90% */
-    return (struct interval){value * exp(-z90 * sigma), value * exp(z90 * sigma)};
+    return (struct interval){value * exp(-SIGMAS_90 * sigma), value * exp(SIGMAS_90 * sigma)};
 }
 
 enum provenance weakest_provenance(const struct plan *plan, const struct step_cost *cost,

@@ -91,8 +91,9 @@ static struct op_trust trust_in(const struct plan *plan, int op, enum regime reg
         trust.residual = block->residual;
     }
     if (trust.provenance == PROVENANCE_INHERITED) {
-        trust.sigma = fmax(trust.sigma, footing.spread);
-        trust.residual = fmax(trust.residual, footing.spread);
+        double spread = target_spread(&plan->target, footing.family, footing.format, footing.operand);
+        trust.sigma = fmax(trust.sigma, spread);
+        trust.residual = fmax(trust.residual, spread);
     }
     return trust;
 }

@@ -7,9 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-/* The 95% quantile of the normal distribution: half of a 90% interval in standard deviations. */
-static const double z90 = 1.6448536269514722;
-
 struct error_summary summarise(const double *signed_errors, size_t count, double *scratch)
 {
     struct error_summary summary = {.count = count};
@@ -216,7 +213,7 @@ static double residual_sigma(double *residuals, size_t count, int scalars)
     double quantile =
         gsl_stats_quantile_from_sorted_data(residuals, 1, count, (rank - 1) / (double)(count - 1));
     double freedom = fmax((double)count - scalars, 1);
-    return quantile * sqrt((double)count / freedom) / z90;
+    return quantile * sqrt((double)count / freedom) / SIGMAS_90;
 }
 
 static int count_fitted(const struct solution *solution, int count)

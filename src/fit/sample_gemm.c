@@ -12,28 +12,17 @@
  * to 5). */
 enum { WEIGHT_SETS = 6 };
 
-struct gemm_types {
-    const char *dtype, *a, *b;
-};
-
-static const struct gemm_types named[] = {
+static const struct operand_types named[] = {
     {"int8_wo", "bf16", "int8"}, {"int4_wo", "bf16", "int4-g128"}, {"sq", "int8", "int8"}};
 
 static void read_gemm(struct sample_row *row)
 {
     static const char *const shape[] = {"n", "k", NULL};
     double m = row_number(row, "m", 1), n = row_number(row, "n", 1), k = row_number(row, "k", 1);
-    const char *dtype = row_text(row, "dtype"), *a = dtype, *b = dtype;
-    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
-        if (strcmp(named[i].dtype, dtype) == 0) {
-            a = named[i].a;
-            b = named[i].b;
-        }
+    const char *dtype = row_text(row, "dtype");
     struct element_type a_type, b_type;
-    if (!element_type_parse(a, &a_type) || !element_type_parse(b, &b_type)) {
-        row_type(row, "dtype");
+    if (!row_operands(row, "dtype", named, sizeof named / sizeof *named, &a_type, &b_type))
         return;
-    }
     struct op *op = graph_add_op(row->graph, OP_NAME_QKV_PROJ, OP_GEMM, OUTSIDE_LAYERS);
     op->weights = row_weights(row, &b_type, n, k);
     op->gemm = (struct gemm_work){.n = n,

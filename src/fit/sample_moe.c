@@ -7,11 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct moe_types {
-    const char *dtype, *a, *b;
-};
-
-static const struct moe_types named[] = {
+static const struct operand_types named[] = {
     {"int4_wo", "bf16", "int4-g128"}, {"w4a16_mxfp4", "bf16", "mxfp4"}, {"w4afp8", "fp8", "int4-g128"}};
 
 /* "balanced", or "power_law_1.2". */
@@ -102,19 +98,12 @@ static void read_moe(struct sample_row *row)
     double experts = row_number(row, "num_experts", 1), top_k = row_number(row, "topk", 1);
     double ep = row_number(row, "moe_ep_size", 1);
     double inter = row_number(row, "inter_size", 1), width = inter / row_number(row, "moe_tp_size", 1);
-    const char *dtype = row_text(row, "moe_dtype"), *a = dtype, *b = dtype;
+    const char *dtype = row_text(row, "moe_dtype");
     const char *kernel = row_text(row, "kernel_source");
     bool bare = strcmp(kernel, "vllm_fused_moe") == 0;
-    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
-        if (strcmp(named[i].dtype, dtype) == 0) {
-            a = named[i].a;
-            b = named[i].b;
-        }
     struct element_type a_type, b_type;
-    if (!element_type_parse(a, &a_type) || !element_type_parse(b, &b_type)) {
-        row_type(row, "moe_dtype");
+    if (!row_operands(row, "moe_dtype", named, sizeof named / sizeof *named, &a_type, &b_type))
         return;
-    }
     if (ep > experts || top_k > experts) {
         row_skip(row, "more ranks or choices than experts");
         return;

@@ -28,6 +28,15 @@ double row_number(struct sample_row *row, const char *column, double least);
 struct element_type row_type(struct sample_row *row, const char *column);
 /* An element type by a name that is no cell; must exist. */
 struct element_type row_type_named(struct sample_row *row, const char *name);
+/* A name that stands for the types of two operands. */
+struct operand_types {
+    const char *dtype, *a, *b;
+};
+
+/* The types that a column names: both operands', or those of one of the `count` names. false: the row is
+ * skipped or refused as row_type says. */
+bool row_operands(struct sample_row *row, const char *column, const struct operand_types *names, size_t count,
+                  struct element_type *a, struct element_type *b);
 /* The values of these columns, ended by NULL, make up the shape that splits keep together. */
 void row_shape(struct sample_row *row, const char *const *columns);
 /* The row cannot be modelled. */

@@ -79,6 +79,19 @@ struct element_type row_type_named(struct sample_row *row, const char *name)
     return type;
 }
 
+bool row_operands(struct sample_row *row, const char *column, const struct operand_types *names, size_t count,
+                  struct element_type *a, struct element_type *b)
+{
+    const char *dtype = row_text(row, column);
+    struct operand_types types = {dtype, dtype, dtype};
+    for (size_t i = 0; i < count; i++)
+        types = strcmp(names[i].dtype, dtype) == 0 ? names[i] : types;
+    if (element_type_parse(types.a, a) && element_type_parse(types.b, b))
+        return true;
+    row_type(row, column);
+    return false;
+}
+
 void row_shape(struct sample_row *row, const char *const *columns)
 {
     for (; *columns; columns++) {

@@ -147,6 +147,9 @@ extern const struct schema calibration_schema;
  * version, family, format, operand) are refused. */
 bool calibrations_read(struct reader *reader, const struct yaml_node *node, void *member);
 
+/* Half of a two-sided 90% interval in standard deviations: the normal distribution's 95% quantile. */
+#define SIGMAS_90 1.6448536269514722
+
 /* Standard deviation of log(measured / predicted) with the scalars' own uncertainty; 0: not known. */
 double calibration_sigma(const struct calibration *calibration);
 

@@ -4,9 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Half of a 90% interval of the normal distribution, in standard deviations. */
-static const double z90 = 1.6448536269514722;
-
 static const double band_ends[BAND_COUNT] = {10e-6, 100e-6, INFINITY}; /* s */
 
 const char *band_name(enum band band)
@@ -36,12 +33,12 @@ double tested_error(const struct tested *row)
 
 double tested_low(const struct tested *row)
 {
-    return row->sigma > 0 ? row->predicted * exp(-z90 * row->sigma) : NAN;
+    return row->sigma > 0 ? row->predicted * exp(-SIGMAS_90 * row->sigma) : NAN;
 }
 
 double tested_high(const struct tested *row)
 {
-    return row->sigma > 0 ? row->predicted * exp(z90 * row->sigma) : NAN;
+    return row->sigma > 0 ? row->predicted * exp(SIGMAS_90 * row->sigma) : NAN;
 }
 
 static bool is_of(const struct tested *row, const char *variant)
