@@ -1,5 +1,7 @@
 #include "analyse/sampling.h"
 
+#include "analyse/scale.h"
+
 #include <gsl/gsl_linalg.h>
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
@@ -17,9 +19,8 @@ struct spread {
 struct draw {
     const struct calibration *blocks; /* as described */
     struct spread *spreads;
-    struct device device; /* with drawn scalars */
-    struct system_member member;
-    struct system system;
+    struct device *device; /* with drawn scalars */
+    struct system *system; /* of it */
     double scatter[FAMILY_COUNT];
 };
 
@@ -65,18 +66,10 @@ static bool prepare(struct draw *draw, struct arena *arena, const struct system 
     const struct device *device = system->members[0].device;
     size_t count = device->calibration_count;
     draw->blocks = device->calibrations;
-    draw->device = *device;
-    draw->device.calibrations = ARENA_ARRAY(arena, struct calibration, count + 1);
+    draw->system = system_copy(arena, system, &draw->device);
     draw->spreads = ARENA_ARRAY(arena, struct spread, count + 1);
-    struct system_member *members = ARENA_ARRAY(arena, struct system_member, system->member_count);
-    if (!draw->device.calibrations || !draw->spreads || !members)
+    if (!draw->system || !draw->spreads)
         return false;
-    if (count > 0)
-        memcpy(draw->device.calibrations, device->calibrations, count * sizeof *device->calibrations);
-    memcpy(members, system->members, system->member_count * sizeof *members);
-    members[0].device = &draw->device;
-    draw->system = *system;
-    draw->system.members = members;
     for (size_t i = 0; i < count; i++)
         factorise(&draw->blocks[i], &draw->spreads[i]);
     return true;
@@ -113,13 +106,13 @@ static bool run_draws(struct evaluator *evaluator, struct diag *diag, const stru
                       int draws)
 {
     struct question asked = *question;
-    asked.system = &draw->system;
+    asked.system = draw->system;
     asked.scatter = draw->scatter;
     for (int d = 0; d < draws; d++) {
         struct answer answer;
         const char *reason;
-        for (size_t i = 0; i < draw->device.calibration_count; i++)
-            draw_scalars(&draw->blocks[i], &draw->spreads[i], dice, &draw->device.calibrations[i]);
+        for (size_t i = 0; i < draw->device->calibration_count; i++)
+            draw_scalars(&draw->blocks[i], &draw->spreads[i], dice, &draw->device->calibrations[i]);
         for (int f = 0; f < FAMILY_COUNT; f++)
             draw->scatter[f] = exp(sigmas[f] * gsl_ran_ugaussian(dice));
         evaluator->share = (double)d / draws;

@@ -197,18 +197,27 @@ static bool scale_system_links(struct arena *arena, struct system *system, const
     return true;
 }
 
+struct system *system_copy(struct arena *arena, const struct system *system, struct device **device)
+{
+    struct system *own = copy(arena, system, 1, sizeof *system);
+    *device = device_copy(arena, system->members[0].device);
+    if (!own || !*device)
+        return NULL;
+    own->members = copy(arena, system->members, system->member_count, sizeof *system->members);
+    if (!own->members)
+        return NULL;
+    own->members[0].device = *device;
+    return own;
+}
+
 const struct system *system_scaled(struct arena *arena, const struct system *system,
                                    const struct device_figure *figure, double factor)
 {
-    struct system *own = copy(arena, system, 1, sizeof *system);
-    struct device *device = device_copy(arena, system->members[0].device);
-    if (!own || !device)
-        return NULL;
-    own->members = copy(arena, system->members, system->member_count, sizeof *system->members);
-    if (!own->members || !scale_system_links(arena, own, figure, factor))
+    struct device *device;
+    struct system *own = system_copy(arena, system, &device);
+    if (!own || !scale_system_links(arena, own, figure, factor))
         return NULL;
     scale_device(device, figure, factor);
-    own->members[0].device = device;
     if (figure->kind == FIGURE_PRICE)
         own->usd_per_hour *= factor;
     return own;

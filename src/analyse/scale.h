@@ -42,4 +42,8 @@ const struct system *system_scaled(struct arena *arena, const struct system *sys
 /* The figure's value in the device: of COMPUTE the fastest matrix rate. */
 double figure_value(const struct device *device, const struct device_figure *figure);
 
+/* A system whose first member's device, in *device, is a copy that may be changed: tiers, links and
+ * calibrations too. NULL: out of memory. */
+struct system *system_copy(struct arena *arena, const struct system *system, struct device **device);
+
 #endif
