@@ -82,8 +82,9 @@ const struct command command_explain = {
     .operands = "METRIC",
     .details =
         "METRIC is a key of `rafter estimate --json`: ttft_s, tpot_s, memory.total_bytes, cost_usd ...\n",
-    .examples = "  rafter explain ttft_s -m llama-3.1-8b -d h100-sxm\n"
-                "  rafter explain memory.total_bytes -m llama-3-70b -d h100-sxm -n 8 --batch 64 --prompt 4096\n",
+    .examples =
+        "  rafter explain ttft_s -m llama-3.1-8b -d h100-sxm\n"
+        "  rafter explain memory.total_bytes -m llama-3-70b -d h100-sxm -n 8 --batch 64 --prompt 4096\n",
     .rules = {.allowed = OPTIONS_QUESTION | OPTIONS_FORMAT, .operands_most = 1, .operand = "a figure's name"},
     .run = run,
 };
