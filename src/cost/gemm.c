@@ -40,6 +40,7 @@
  * of their rate (the GEMV kernels of inference libraries).
  *   t = t0 + omega + max( (m [+ 1 where weights are converted]) n k / (dequant * lanes / 2), memory's )
  * is one more candidate for every m. */
+#include "cost/low_bit_cost.h"
 #include "cost/prepared.h"
 
 #include <math.h>
@@ -165,14 +166,12 @@ static void tabulate(struct prepared_op *prepared)
         tabulate_edge(gemm, i);
 }
 
-bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
-                  const struct graph *graph)
+bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
+                     const struct element_type *weights)
 {
     const struct op *op = prepared->op;
     const struct gemm_work *work = &op->gemm;
     const struct target *target = prepared->target;
-    bool stored = op->weights != BUFFER_NONE;
-    const struct element_type *weights = stored ? &graph->buffers[op->weights].type : &work->a_type;
     prepared->family = FAMILY_GEMM;
     prepared->operand = operand_of(weights);
     if (!prepared_multiplies(prepared, diag, &work->a_type, weights))
@@ -191,7 +190,7 @@ bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag
     gemm->weight_bytes = gemm->batch * (element_bytes(weights, work->n, work->k) + bias);
     gemm->row_bytes =
         gemm->batch * (element_row_bytes(&work->a_type, work->k) + element_row_bytes(&work->c_type, work->n));
-    gemm->weights_are_activations = !stored;
+    gemm->weights_are_activations = op->weights == BUFFER_NONE;
     gemm->c_bytes = element_bytes_each(&work->c_type);
     gemm->weight_sets = greater(work->weight_sets, 1);
     if (work->a_from.name[0] != '\0')
@@ -200,6 +199,17 @@ bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag
     set_rates(prepared, weights);
     tabulate(prepared);
     return true;
+}
+
+bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
+                  const struct graph *graph)
+{
+    const struct op *op = prepared->op;
+    const struct element_type *weights =
+        op->weights != BUFFER_NONE ? &graph->buffers[op->weights].type : &op->gemm.a_type;
+    if (!gemm_prepare_as(prepared, arena, diag, weights))
+        return false;
+    return op->gemm.low_bit.kernel == LOW_BIT_DEQUANTIZE || low_bit_prepare(prepared, arena, diag, weights);
 }
 
 struct choice {
@@ -348,7 +358,7 @@ static void tiled_cost(const struct prepared_op *prepared, const double *row_til
 }
 
 /* The pass that quantises A, a kernel of its own before the product: a block of lanes for each row. */
-static void add_pass(const struct prepared_op *prepared, double rows, struct op_cost *cost)
+void gemm_add_pass(const struct prepared_op *prepared, double rows, struct op_cost *cost)
 {
     const struct gemm_cost *gemm = prepared->gemm;
     const struct target *target = prepared->target;
@@ -368,6 +378,11 @@ static void add_pass(const struct prepared_op *prepared, double rows, struct op_
 
 void gemm_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost)
 {
+    (prepared->gemm->low_bit ? low_bit_cost : gemm_multiply_cost)(prepared, rows, cost);
+}
+
+void gemm_multiply_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost)
+{
     const struct gemm_cost *gemm = prepared->gemm;
     double activations = rows * gemm->row_bytes;
     cost->launches = 1;
@@ -383,5 +398,5 @@ void gemm_cost(const struct prepared_op *prepared, double rows, struct op_cost *
     while (gemm->row_edge[edges++] < rows && edges < gemm->row_edges);
     tiled_cost(prepared, row_tiles, edges, rows, cost);
     if (gemm->pass_row_bytes > 0)
-        add_pass(prepared, rows, cost);
+        gemm_add_pass(prepared, rows, cost);
 }

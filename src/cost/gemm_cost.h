@@ -5,6 +5,7 @@
 #include "cost/rates.h"
 
 struct prepared_op;
+struct low_bit_cost;
 
 /* Edges of tiles: 16 to 256 by powers of two; rows also by steps of 32 where instructions have any width. */
 enum { TILE_EDGES = 5, ROW_EDGES_MOST = 9, SPLITS = 8, TILE_CANDIDATES = TILE_EDGES * SPLITS };
@@ -45,13 +46,22 @@ struct gemm_cost {
     double weight_sets;    /* that take turns, of a benchmark */
     double pass_row_bytes; /* read and written by the pass that quantises a row of A; 0: no such pass */
     double pass_row_s;     /* s of that row on all units together, besides its bytes from memory */
-    bool weights_are_activations; /* B is no weight buffer */
+    bool weights_are_activations;       /* B is no weight buffer */
+    const struct low_bit_cost *low_bit; /* kernels that convert no weights; NULL: none is asked for */
 };
 
 bool gemm_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
                   const struct graph *graph);
 
 void gemm_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
+
+/* The same with weights of another type than the buffer's. */
+bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
+                     const struct element_type *weights);
+/* The kernel that multiplies, whatever others the op allows. */
+void gemm_multiply_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
+/* Adds the pass that quantises A. */
+void gemm_add_pass(const struct prepared_op *prepared, double rows, struct op_cost *cost);
 
 /* Bytes that main memory moves of the weights and `activations` bytes (gemm_memory.c). */
 double gemm_memory_bytes(const struct prepared_op *prepared, double activations);

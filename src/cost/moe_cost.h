@@ -22,6 +22,7 @@ struct moe_cost {
     struct routing routing;
     const struct expert_load *dealt; /* NULL: routing by chance */
     int dealt_count;
+    bool ragged; /* dealt, in a kernel that streams weights faster into tiles full of rows */
     double n, k;
     double
         experts_per_choice; /* experts / top_k: tokens until an expert has a row in the mean, of all ranks */

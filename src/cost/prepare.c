@@ -1,4 +1,5 @@
 /* Preparing a graph's operators and costing them by kind. */
+#include "cost/low_bit_cost.h"
 #include "cost/prepared.h"
 
 #include <string.h>
@@ -140,13 +141,20 @@ bool cost_follows_context(const struct prepared_op *prepared, int index)
            (op->rows == ROWS_CONTEXT || op->rows == ROWS_PAIRS || op->rows == ROWS_SOURCE);
 }
 
+/* Kernels that convert no weights may have faster units than the one the op is named after. */
+static double roof_peak(const struct prepared_op *one)
+{
+    bool low_bit = one->op->kind == OP_GEMM && !(one->op->gemm.experts > 0) && one->gemm->low_bit;
+    return low_bit ? one->gemm->low_bit->peak : one->peak;
+}
+
 struct op_footing cost_footing(const struct prepared_op *prepared, int index, enum regime regime)
 {
     const struct prepared_op *one = &prepared[index];
     struct op_footing footing = {.family = family_in(one, regime),
                                  .format = one->format,
                                  .operand = one->operand,
-                                 .peak_flops = one->peak};
+                                 .peak_flops = roof_peak(one)};
     footing.calibration =
         target_scalars(one->target, footing.family, footing.format, footing.operand, footing.scalars);
     return footing;
@@ -154,7 +162,8 @@ struct op_footing cost_footing(const struct prepared_op *prepared, int index, en
 
 double cost_roof_time(const struct prepared_op *prepared, int index, const struct op_cost *cost)
 {
-    double compute = cost->flops > 0 && prepared[index].peak > 0 ? cost->flops / prepared[index].peak : 0;
+    double peak = roof_peak(&prepared[index]);
+    double compute = cost->flops > 0 && peak > 0 ? cost->flops / peak : 0;
     double links = greater(cost->floor[RESOURCE_LINK], cost->floor[RESOURCE_NETWORK]);
     /* what a stream finds in the cache has the cache's rate for a roof; matrix products read operands more
      * than once */

@@ -158,10 +158,26 @@ static void declare_parameters(const struct family_declaration *family, const do
     }
 }
 
-enum { CHOICE_SAMPLES = 300, CHOICE_PASSES = 2 };
+enum { CHOICE_SAMPLES = 600 };
 
-/* The scalars that are powers of two: each in turn takes the value under which the others, fitted quickly to
- * a thinned set, leave the least deviation. Left in problem as values to hold. */
+/* The next combination of powers of two, as an odometer counts; false: all have been. */
+static bool next_powers(const struct family_declaration *family, struct solver_problem *problem)
+{
+    for (int i = 0; i < family->count; i++) {
+        const struct scalar_declaration *scalar = &family->scalars[i];
+        if (!scalar->doubling)
+            continue;
+        problem->parameter[i].start *= 2;
+        if (problem->parameter[i].start <= scalar->max)
+            return true;
+        problem->parameter[i].start = scalar->min;
+    }
+    return false;
+}
+
+/* The scalars that are powers of two: of all combinations the one under which the others, fitted quickly to a
+ * thinned set, leave the least deviation. They depend on each other: in turn they end where neither alone can
+ * leave. Left in problem as values to hold. */
 static bool choose_powers(struct trial *trial, const struct family_declaration *family,
                           struct solver_problem *problem, struct arena *arena)
 {
@@ -178,25 +194,21 @@ static bool choose_powers(struct trial *trial, const struct family_declaration *
     quick.residuals = count;
     quick.context = &thin;
     quick.quick = true;
+    for (int i = 0; i < family->count; i++)
+        if (family->scalars[i].doubling)
+            quick.parameter[i].start = family->scalars[i].min;
     double least = INFINITY;
-    for (int pass = 0; pass < CHOICE_PASSES; pass++)
-        for (int i = 0; i < family->count; i++) {
-            if (!family->scalars[i].doubling)
-                continue;
-            double best = quick.parameter[i].start;
-            for (double value = family->scalars[i].min; value <= family->scalars[i].max; value *= 2) {
-                struct solution solution;
-                quick.parameter[i].start = value;
-                if (!solver_run(&quick, arena, trial->diag, &solution))
-                    return false;
-                if (solution.mean_deviation < least - 1e-6) {
-                    least = solution.mean_deviation;
-                    best = value;
-                }
-            }
-            quick.parameter[i].start = best;
-            problem->parameter[i].start = best;
-        }
+    do {
+        struct solution solution;
+        if (!solver_run(&quick, arena, trial->diag, &solution))
+            return false;
+        if (solution.mean_deviation >= least - 1e-6)
+            continue;
+        least = solution.mean_deviation;
+        for (int i = 0; i < family->count; i++)
+            if (family->scalars[i].doubling)
+                problem->parameter[i].start = quick.parameter[i].start;
+    } while (next_powers(family, &quick));
     return true;
 }
 

@@ -114,7 +114,8 @@ static void read_moe(struct sample_row *row)
                              .local_experts = experts / ep,
                              .top_k = top_k,
                              .skew = skew_of(row),
-                             .ranks = ep};
+                             .ranks = ep,
+                             .marlin = strstr(kernel, "marlin") != NULL};
     if (row->failed || row->skip)
         return;
     if (experts > 4096 || tokens > 1 << 24 || fmod(experts, ep) != 0 || floor(experts) != experts ||
@@ -145,7 +146,11 @@ static void read_moe(struct sample_row *row)
     add_grouped(row, OP_NAME_MOE_DOWN, hidden, width, &work, &b_type);
     row->sample->segment = (struct segment){.sequences = 1, .new_tokens = tokens};
     row->regime = REGIME_PREFILL;
-    row->dtype = dtype;
+    row->dtype = operand_of_marlin(&b_type) != operand_of(&b_type) && work.marlin
+                     ? arena_printf(row->arena, "%s marlin", dtype)
+                     : dtype;
+    if (!row->dtype)
+        row->failed = diag_error(row->diag, NOWHERE, "out of memory") || true;
     row->sample->kernel = kernel;
     row_shape(row, shape);
 }

@@ -36,6 +36,7 @@ static struct op *add_grouped(struct graph *graph, const char *name, int block, 
     if (spec->bias)
         graph->buffers[op->weights + 1].copies = shard->experts;
     op->gemm.experts = spec->experts;
+    op->gemm.marlin = graph->software->expert_kernels == EXPERTS_MARLIN;
     op->gemm.local_experts = shard->experts;
     op->gemm.top_k = spec->top_k;
     op->gemm.skew = graph->parallel.expert_skew;

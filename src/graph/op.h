@@ -41,6 +41,28 @@ struct expert_load {
     double experts, share;
 };
 
+/* How a product reads weights of few bits: converts them on the way to the multiply units; looks sums of
+ * activations up by them; multiplies bit by bit; converts all of them first, then multiplies; the fastest. */
+enum low_bit_kernel {
+    LOW_BIT_DEQUANTIZE,
+    LOW_BIT_LOOKUP,
+    LOW_BIT_BIT_SERIAL,
+    LOW_BIT_EXPAND_FIRST,
+    LOW_BIT_BEST
+};
+
+/* Where a row's tables (or bit planes) are made: in a kernel before, in the operator before at no pass of its
+ * own, in each unit for its own tiles. */
+enum low_bit_preparation { PREPARED_BEFORE, PREPARED_FUSED, PREPARED_IN_TILE };
+
+struct low_bit_work {
+    enum low_bit_kernel kernel;
+    enum low_bit_preparation preparation;
+    double group;              /* activations that a table covers */
+    bool mirrored;             /* half of the sums are kept, the others are their negatives */
+    struct element_type table; /* of a sum */
+};
+
 /* C[m,n] = A[m,k] B[n,k], `batch` times (one per head in MLA's absorbed products). B is a weight buffer. */
 struct gemm_work {
     double n, k;
@@ -57,11 +79,13 @@ struct gemm_work {
     double experts; /* 0: not grouped */
     double local_experts;
     double top_k;
-    double skew;  /* exponent of the experts' popularity power law; 0: balanced */
-    double ranks; /* expert-parallel ranks, for the hottest rank's share under skew */
+    double skew;                 /* exponent of the experts' popularity power law; 0: balanced */
+    double ranks;                /* expert-parallel ranks, for the hottest rank's share under skew */
+    struct low_bit_work low_bit; /* weights of few bits; zero: they are converted on the way */
     const struct expert_load
         *dealt; /* not by chance: tokens are dealt to this rank's experts just so; NULL */
     int dealt_count;
+    bool marlin; /* Marlin's kernel multiplies, on weights repacked for it */
 };
 
 /* Unfused attention is the last three ops. INDEX: an indexer's scores, as attention without softmax and V:

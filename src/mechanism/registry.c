@@ -2,11 +2,12 @@
 
 #include <string.h>
 
-extern const struct mechanism weight_quantization, activation_quantization, kv_quantization, shared_prefix,
-    speculative_decoding;
+extern const struct mechanism weight_quantization, activation_quantization, kv_quantization, low_bit_gemm,
+    shared_prefix, speculative_decoding;
 
 const struct mechanism *const mechanisms[] = {
-    &activation_quantization, &kv_quantization, &shared_prefix, &speculative_decoding, &weight_quantization,
+    &activation_quantization, &kv_quantization,      &low_bit_gemm,
+    &shared_prefix,           &speculative_decoding, &weight_quantization,
 };
 const size_t mechanism_count = sizeof mechanisms / sizeof *mechanisms;
 

@@ -246,6 +246,7 @@ static const struct enum_name operand_names[] = {
     {"int2", FORMAT_INT2},
     {"int1", FORMAT_INT1},
     {"fp8-block", OPERAND_FP8_BLOCK},
+    {"fp4-marlin", OPERAND_FP4_MARLIN},
     {NULL, 0},
 };
 
@@ -255,6 +256,11 @@ enum operand operand_of(const struct element_type *type)
     if (type->format == FORMAT_FP8 && blocks)
         return OPERAND_FP8_BLOCK;
     return (enum operand)type->format;
+}
+
+enum operand operand_of_marlin(const struct element_type *type)
+{
+    return type->format == FORMAT_FP4 ? OPERAND_FP4_MARLIN : operand_of(type);
 }
 
 const char *operand_name(enum operand operand)
@@ -320,7 +326,8 @@ static const struct field calibration_fields[] = {
      .offset = offsetof(struct calibration, operand),
      .names = operand_names,
      .fallback = "any",
-     .doc = "how the kernel's weights or KV cache are stored; fp8-block: a scale per block"},
+     .doc = "how the kernel's weights or KV cache are stored; fp8-block: a scale per block; fp4-marlin: "
+            "experts that Marlin repacked"},
     {.key = "provenance",
      .kind = FIELD_ENUM,
      .offset = offsetof(struct calibration, provenance),

@@ -86,14 +86,17 @@ enum link_scalar {
 enum peer_scalar { PEER_T0, PEER_BETA, PEER_STAGE, PEER_SIGNAL };
 
 /* How the second operand (weights, KV cache) is stored, as far as it decides which kernel runs: its number
- * format, and for fp8 whether a scale per block makes it another kernel. */
+ * format, for fp8 whether a scale per block makes it another kernel, for experts of fp4 whether Marlin has
+ * repacked them. */
 enum operand {
     OPERAND_ANY = FORMAT_NONE,
     OPERAND_FP8_BLOCK = FORMAT_COUNT, /* below it: enum number_format */
+    OPERAND_FP4_MARLIN,
     OPERAND_COUNT
 };
 enum operand operand_of(const struct element_type *type);
-const char *operand_name(enum operand operand); /* "any", "int4", "fp8-block" */
+enum operand operand_of_marlin(const struct element_type *type); /* of weights that Marlin multiplies */
+const char *operand_name(enum operand operand);                  /* "any", "int4", "fp8-block" */
 
 /* Declares one scalar: for checks, docs and fits. */
 struct scalar_declaration {

@@ -106,6 +106,9 @@ struct device {
     int tile_cluster;    /* units that load one operand of their tiles once for all (2: Hopper's multicast) */
     int tile_step;       /* tiles' edges are multiples of it (instructions of any width); 0: powers of two */
     int pipeline_bytes;  /* of each row of a tile's operands that a unit has on the way; 0: not known */
+    double lookup_matrix; /* OP/s of matrix units that look sums up by weights of one bit, 2 per multiply-add
+                             stood in for; b bits take b times as long; 0: none */
+    int lookup_bytes;     /* CPUs: bytes a clock and core looked up in tables of 16 bytes; 0: not known */
     int matrix_depth_bytes; /* k-extent of a matrix instruction in bytes (32 on Ampere: 16 bf16, 32 int8) */
     struct power power;
     struct price price;

@@ -35,6 +35,9 @@ static const struct enum_name kernel_names[] = {{"portable", KERNELS_PORTABLE},
                                                 {"masked", KERNELS_MASKED},
                                                 {NULL, 0}};
 
+static const struct enum_name expert_kernel_names[] = {
+    {"library", EXPERTS_LIBRARY}, {"marlin", EXPERTS_MARLIN}, {NULL, 0}};
+
 static const struct field software_fields[] = {
     {.key = "name",
      .kind = FIELD_STRING,
@@ -80,6 +83,13 @@ static const struct field software_fields[] = {
      .names = kernel_names,
      .fallback = "portable",
      .doc = "whose decode attention kernels run; they differ in how they split the KV cache"},
+    {.key = "expert_kernels",
+     .kind = FIELD_ENUM,
+     .offset = offsetof(struct software, expert_kernels),
+     .names = expert_kernel_names,
+     .fallback = "library",
+     .doc =
+         "whose kernels multiply 4-bit float experts with 16-bit activations: the library's own or Marlin's"},
     RESERVED(context_bytes, "device context and libraries, per device"),
     RESERVED(collective_bytes, "communication buffers, per device when there is more than one"),
     RESERVED(graph_bytes, "captured graphs, per device"),

@@ -12,6 +12,12 @@ enum attention_kernels {
     KERNELS_MASKED    /* masked multi-head attention alone: query heads do not share what they read */
 };
 
+/* Whose kernels multiply experts of 4-bit floats with 16-bit activations. */
+enum expert_kernels {
+    EXPERTS_LIBRARY, /* those the library takes by itself: Triton in vLLM */
+    EXPERTS_MARLIN
+};
+
 struct software {
     const char *id;
     const char *name;
@@ -44,6 +50,7 @@ struct software {
     bool expand_gqa;        /* K and V are repeated to all heads in memory before attention */
     bool absorb_mla;        /* decode attends in the latent space */
     int attention_kernels;  /* enum attention_kernels: decode's */
+    int expert_kernels;     /* enum expert_kernels */
 
     /* memory */
     double context_bytes;      /* CUDA context, libraries, per device */

@@ -202,6 +202,57 @@ Test(cost_moe, unaligned_rows_load_slowly)
     fixture_end(&f);
 }
 
+/* 8 experts in fp8 with all tokens each, or by chance as many. */
+static double fp8_experts_time(double beta, bool dealt, double tokens)
+{
+    static const struct expert_load all[] = {{8, 1}};
+    struct fixture f;
+    fixture_start(&f);
+    set_scalars(&f, 128, 1);
+    f.calibrations[FAMILY_MOE].values[MOE_BETA] = beta;
+    f.device.matrix[FORMAT_FP8].flops = 624e12;
+    struct op *op = add_experts(&f, 4096, 4096, 8, 8, 8);
+    op->gemm.a_type = f.buffers[op->weights].type = type_named("fp8");
+    op->gemm.dealt = dealt ? all : NULL;
+    op->gemm.dealt_count = dealt;
+    fixture_prepare(&f);
+    double time = cost_of_rows(&f, 0, tokens).time - 10e-6;
+    fixture_end(&f);
+    return time;
+}
+
+Test(cost_moe, tiles_full_of_rows_stream_fp8_faster)
+{
+    double weights = 8.0 * 4096 * 4096 / 2e12; /* s at the data sheet's rate */
+    check_close(fp8_experts_time(0.1, true, 1), 10 * weights, 0.01, "a row of 128");
+    check_close(fp8_experts_time(0.1, true, 64), 7.5 * weights, 0.01, "half full");
+    check_close(fp8_experts_time(0.1, true, 128), 5 * weights, 0.01, "full");
+    check_close(fp8_experts_time(0.1, false, 128), 10 * weights, 0.01, "by chance");
+    cr_expect_geq(fp8_experts_time(0.9, true, 128), weights);
+}
+
+Test(cost_moe, marlin_is_a_kernel_of_its_own_for_fp4)
+{
+    static const struct {
+        const char *type;
+        bool marlin;
+        int operand;
+    } cases[] = {
+        {"mxfp4", false, FORMAT_FP4}, {"mxfp4", true, OPERAND_FP4_MARLIN}, {"int4", true, FORMAT_INT4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        fixture_start(&f);
+        set_scalars(&f, 64, 1);
+        struct op *op = add_experts(&f, 4096, 4096, 8, 8, 2);
+        f.buffers[op->weights].type = type_named(cases[i].type);
+        op->gemm.marlin = cases[i].marlin;
+        fixture_prepare(&f);
+        cr_expect_eq((int)cost_footing(f.prepared, 0, REGIME_PREFILL).operand, cases[i].operand, "%s",
+                     cases[i].type);
+        fixture_end(&f);
+    }
+}
+
 Test(cost_moe, skew_loads_the_hottest_rank)
 {
     struct fixture f;
