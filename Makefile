@@ -93,7 +93,8 @@ help:
 	  'make golden     rewrite golden outputs, README.md and docs/ from what rafter says, run the tests' \
 	  'make gallery    draw the charts of docs/gallery.md again' \
 	  'make bench      build and run the benchmarks' \
-	  'make validate   predictions against measured times: the suites of validation/, where their samples are' \
+	  'make validate   predictions against measured times: this machine, and the suites whose samples are there' \
+  'make validate-executor   the executor on this machine against its predictions, a short matrix' \
 	  'make fuzz       run each fuzz target for FUZZ_SECONDS (30)' \
 	  'make examples   build examples/ against include/rafter.h and librafter.a' \
 	  'make lint       clang-format (check only), clang-tidy, cppcheck on all files' \
@@ -118,7 +119,7 @@ setup-fuzz:
 	+@scripts/setup build fuzz
 
 # The second make sees the compiler that the first one installed.
-.PHONY: demo test golden asan bench fuzz validate
+.PHONY: demo test golden asan bench fuzz validate validate-executor
 demo: setup-build
 	+@$(MAKE) all
 	+@scripts/demo ./$(PROGRAM) $(BUILD)
@@ -135,7 +136,11 @@ bench: setup-build
 	+@$(MAKE) run-benches
 validate: setup-build
 	+@$(MAKE) all
+	@RAFTER='./$(PROGRAM)' scripts/validate-executor $(BUILD) validation/executor/matrix.yaml
 	@RAFTER_PATH='$(CURDIR)' ./$(PROGRAM) validate suite validation/*.yaml
+validate-executor: setup-build
+	+@$(MAKE) all
+	@RAFTER='./$(PROGRAM)' scripts/validate-executor $(BUILD) validation/executor/short.yaml --quick
 fuzz: setup-fuzz
 	+@$(MAKE) run-fuzzers BUILD=build/fuzz PROGRAM=build/fuzz/rafter LIBRARY=build/fuzz/librafter.a CC=clang \
 	  SHARED=build/fuzz/librafter.so SANITIZE=fuzzer-no-link,address,undefined OPENMP=-fopenmp=libgomp CFLAGS='-O1 -g'
@@ -220,7 +225,9 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(INTERNAL)
 $(BUILD)/tests/bench/%: tests/bench/%.c $(INTERNAL)
 	@mkdir -p $(@D)
 	@$(call say,bench,$<)
-	$(Q)$(TEST_COMPILE) -MF $@.d -o $@ $< $(INTERNAL) $(LIBS)
+	$(Q)$(TEST_COMPILE) -MF $@.d -o $@ $< $(filter %.o,$^) $(INTERNAL) $(LIBS)
+# Support that a benchmark shares with tests.
+$(BUILD)/tests/bench/exec_attention: $(BUILD)/tests/support/attention_case.o
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(INTERNAL)
 	@mkdir -p $(@D)

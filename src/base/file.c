@@ -135,25 +135,6 @@ static int flush(int fd)
     return errno;
 }
 
-static bool write_stream(struct diag *diag, const char *path, const char *content, size_t length)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return system_error(diag, path, "cannot write", errno);
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0)
-        fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-    int error = write_all(fd, content, length);
-    close(fd);
-    return error == 0 ? true : system_error(diag, path, "cannot write", error);
-}
-
-static bool write_standard(struct diag *diag, const char *path, int fd, const char *content, size_t length)
-{
-    int error = write_all(fd, content, length);
-    return error == 0 ? true : system_error(diag, path, "cannot write", error);
-}
-
 /* Opens a new file beside target, its name in name[size]. The mode is the old file's, else what umask gives.
  */
 static int open_temporary(const char *target, const struct stat *old, char *name, size_t size)
@@ -193,51 +174,56 @@ static int flush_folder(const char *path)
     return error;
 }
 
-static bool replace_file(struct diag *diag, const char *path, const char *target, const struct stat *old,
-                         const char *content, size_t length)
+/* ---- writing ---- */
+
+static bool open_stream(struct file_writer *writer, struct diag *diag)
 {
-    char temporary[PATH_MAX];
-    int fd = open_temporary(target, old, temporary, sizeof temporary);
-    if (fd < 0)
-        return system_error(diag, path, "cannot write", errno);
-    int error = write_all(fd, content, length);
-    if (error == 0)
-        error = flush(fd);
-    if (close(fd) != 0 && error == 0)
-        error = errno;
-    if (error == 0 && rename(temporary, target) != 0)
-        error = errno;
-    if (error != 0) {
-        unlink(temporary);
-        return system_error(diag, path, "cannot write", error);
-    }
-    error = flush_folder(target);
-    return error == 0 ? true : system_error(diag, path, "written, but its folder cannot be synced", error);
+    writer->stream = true;
+    writer->fd = open(writer->path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (writer->fd < 0)
+        return system_error(diag, writer->path, "cannot write", errno);
+    int flags = fcntl(writer->fd, F_GETFL);
+    if (flags >= 0)
+        fcntl(writer->fd, F_SETFL, flags & ~O_NONBLOCK);
+    return true;
+}
+
+/* Opened anew, a redirected stdout would be written from its start again. */
+static bool open_standard(struct file_writer *writer, int fd)
+{
+    writer->stream = writer->borrowed = true;
+    writer->fd = fd;
+    return true;
+}
+
+static bool open_replacement(struct file_writer *writer, struct diag *diag, const struct stat *old)
+{
+    writer->fd = open_temporary(writer->target, old, writer->temporary, sizeof writer->temporary);
+    return writer->fd >= 0 || system_error(diag, writer->path, "cannot write", errno);
 }
 
 /* A file that is not there yet, or a symbolic link to nothing. */
-static bool create_file(struct diag *diag, const char *path, const char *content, size_t length)
+static bool open_new(struct file_writer *writer, struct diag *diag)
 {
     struct stat link;
-    if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode))
-        return refuse(diag, path, "cannot write: the symbolic link leads to nothing");
-    return replace_file(diag, path, path, NULL, content, length);
+    if (lstat(writer->path, &link) == 0 && S_ISLNK(link.st_mode))
+        return refuse(diag, writer->path, "cannot write: the symbolic link leads to nothing");
+    memcpy(writer->target, writer->path, sizeof writer->target);
+    return open_replacement(writer, diag, NULL);
 }
 
-bool file_write(struct diag *diag, const char *path, const char *content, size_t length)
+static bool open_writer(struct file_writer *writer, struct diag *diag)
 {
-    /* Opened anew, a redirected stdout would be written from its start again. */
-    if (strcmp(path, "/dev/stdout") == 0)
-        return write_standard(diag, path, STDOUT_FILENO, content, length);
-    if (strcmp(path, "/dev/stderr") == 0)
-        return write_standard(diag, path, STDERR_FILENO, content, length);
-
     struct stat old;
+    const char *path = writer->path;
+    if (strcmp(path, "/dev/stdout") == 0)
+        return open_standard(writer, STDOUT_FILENO);
+    if (strcmp(path, "/dev/stderr") == 0)
+        return open_standard(writer, STDERR_FILENO);
     if (stat(path, &old) != 0)
-        return errno == ENOENT ? create_file(diag, path, content, length)
-                               : system_error(diag, path, "cannot write", errno);
+        return errno == ENOENT ? open_new(writer, diag) : system_error(diag, path, "cannot write", errno);
     if (S_ISCHR(old.st_mode) || S_ISFIFO(old.st_mode))
-        return write_stream(diag, path, content, length);
+        return open_stream(writer, diag);
     if (S_ISDIR(old.st_mode))
         return refuse(diag, path, "cannot write: a folder has this name");
     if (!S_ISREG(old.st_mode))
@@ -247,5 +233,69 @@ bool file_write(struct diag *diag, const char *path, const char *content, size_t
     char target[PATH_MAX];
     if (realpath(path, target) == NULL)
         return system_error(diag, path, "cannot write", errno);
-    return replace_file(diag, path, target, &old, content, length);
+    snprintf(writer->target, sizeof writer->target, "%s", target);
+    return open_replacement(writer, diag, &old);
+}
+
+bool file_writer_open(struct file_writer *writer, struct diag *diag, const char *path)
+{
+    *writer = (struct file_writer){.fd = -1};
+    if (strlen(path) >= sizeof writer->path) {
+        writer->failed = true;
+        return system_error(diag, path, "cannot write", ENAMETOOLONG);
+    }
+    memcpy(writer->path, path, strlen(path) + 1);
+    writer->failed = !open_writer(writer, diag);
+    return !writer->failed;
+}
+
+bool file_writer_add(struct file_writer *writer, struct diag *diag, const char *content, size_t length)
+{
+    if (writer->failed)
+        return false;
+    int error = write_all(writer->fd, content, length);
+    writer->failed = error != 0;
+    return error == 0 || system_error(diag, writer->path, "cannot write", error);
+}
+
+/* The temporary file becomes the target. 0, or errno. */
+static int put_in_place(struct file_writer *writer)
+{
+    int error = flush(writer->fd);
+    if (close(writer->fd) != 0 && error == 0)
+        error = errno;
+    if (error == 0 && rename(writer->temporary, writer->target) != 0)
+        error = errno;
+    if (error != 0)
+        unlink(writer->temporary);
+    return error;
+}
+
+bool file_writer_close(struct file_writer *writer, struct diag *diag, bool keep)
+{
+    int fd = writer->fd;
+    if (fd < 0)
+        return false;
+    if (writer->stream || writer->failed || !keep) {
+        if (!writer->borrowed)
+            close(fd);
+        if (!writer->stream)
+            unlink(writer->temporary);
+        writer->fd = -1;
+        return !writer->failed;
+    }
+    int error = put_in_place(writer);
+    writer->fd = -1;
+    if (error != 0)
+        return system_error(diag, writer->path, "cannot write", error);
+    error = flush_folder(writer->target);
+    return error == 0 || system_error(diag, writer->path, "written, but its folder cannot be synced", error);
+}
+
+bool file_write(struct diag *diag, const char *path, const char *content, size_t length)
+{
+    struct file_writer writer;
+    return file_writer_open(&writer, diag, path) && file_writer_add(&writer, diag, content, length)
+               ? file_writer_close(&writer, diag, true)
+               : file_writer_close(&writer, diag, false);
 }

@@ -14,4 +14,21 @@ char *file_read(struct arena *arena, struct diag *diag, const char *path, size_t
  * path may be an existing character device such as /dev/stdout, which is written straight. */
 bool file_write(struct diag *diag, const char *path, const char *content, size_t length);
 
+/* The same in pieces, for what is too large to be held: open, add as often as needed, close. A writer that
+ * was opened must be closed; until then the old file stays, and without `keep` for good. After an error
+ * further pieces are dropped and close fails too, with nothing more in diag. */
+enum { FILE_PATH_MOST = 4096 };
+struct file_writer {
+    int fd;
+    bool failed;
+    bool stream;                    /* written straight: nothing to rename */
+    bool borrowed;                  /* standard output or error: not ours to close */
+    char path[FILE_PATH_MOST];      /* as asked, for messages */
+    char target[FILE_PATH_MOST];    /* where links lead */
+    char temporary[FILE_PATH_MOST]; /* beside it */
+};
+bool file_writer_open(struct file_writer *writer, struct diag *diag, const char *path);
+bool file_writer_add(struct file_writer *writer, struct diag *diag, const char *content, size_t length);
+bool file_writer_close(struct file_writer *writer, struct diag *diag, bool keep);
+
 #endif

@@ -32,6 +32,8 @@ const struct option option_table[OPTION_COUNT] = {
     [OPTION_DEVICE] = TEXT("device", 'd', GROUP_QUESTION, "NAME", "the device or system it runs on"),
     [OPTION_DEVICES] =
         COUNT("devices", 'n', 65536, GROUP_QUESTION, "how many of the device (default: 1, or the system's)"),
+    [OPTION_THREADS] = COUNT("threads", 0, 1024, GROUP_QUESTION,
+                             "cores at work of each device, one thread a core (default: all)"),
     [OPTION_SOFTWARE] = TEXT("software", 's', GROUP_QUESTION, "NAME", "the serving software (default: vllm)"),
     [OPTION_WORKLOAD] =
         TEXT("workload", 'w', GROUP_QUESTION, "NAME", "batch and lengths by name: chat, rag, code ..."),
@@ -88,6 +90,9 @@ const struct option option_table[OPTION_COUNT] = {
                          "mean absolute error of each family, type and source at most: 8.5%"},
     [OPTION_ROWS_OUT] =
         TEXT("rows-out", 0, GROUP_REPORT, "FILE", "write every row with its prediction as CSV"),
+    [OPTION_QUICK] = SWITCH("quick", 0, GROUP_SAMPLES, "fewer sizes and shorter runs: about 15 s"),
+    [OPTION_SAMPLES] =
+        TEXT("samples", 0, GROUP_REPORT, "FOLDER", "keep the samples there: gemm.csv, attention.csv ..."),
     [OPTION_TOP] = COUNT("top", 0, 100000, GROUP_REPORT, "rows at most"),
     [OPTION_PHASE] = TEXT("phase", 0, GROUP_REPORT, "PHASE", "only this phase: prefill, decode"),
     [OPTION_EXPLAIN] =
@@ -96,6 +101,23 @@ const struct option option_table[OPTION_COUNT] = {
                                     "how sure: delta (default, at no cost) or sampling (many answers)"),
     [OPTION_DRAWS] = COUNT("draws", 0, 1000000, GROUP_REPORT, "answers that are sampled (default: 1000)"),
     [OPTION_SEED] = COUNT("seed", 0, 2147483647, GROUP_REPORT, "of what is drawn at random (default: 1)"),
+    [OPTION_RANDOM_SEED] = {"random-seed", 0, VALUE_NUMBER, false, DIM_COUNT, 0, 2147483647, GROUP_QUESTION,
+                            "N", "make the weights up: random values of this seed"},
+    [OPTION_PROMPT_TEXT] = TEXT("text", 0, GROUP_QUESTION, "TEXT", "the prompt, for the model's tokenizer"),
+    [OPTION_TOKEN_IDS] = TEXT("token-ids", 0, GROUP_QUESTION, "N,N...", "the prompt as token ids: 1,300,17"),
+    [OPTION_CHUNK] = TOKENS("chunk", GROUP_QUESTION,
+                            "tokens of a step: prompts in chunks beside decodes (default: whole prompts)"),
+    [OPTION_TEMPERATURE] = {"temperature", 0, VALUE_NUMBER, false, DIM_NONE, 0, 100, GROUP_QUESTION, "T",
+                            "of sampling; 0: the most likely token (default)"},
+    [OPTION_TOP_K] = COUNT("top-k", 0, 1e8, GROUP_QUESTION, "sample among the N most likely tokens"),
+    [OPTION_TOP_P] = {"top-p", 0, VALUE_NUMBER, false, DIM_FRACTION, 1e-6, 1, GROUP_QUESTION, "P",
+                      "sample among the likeliest tokens of this probability together"},
+    [OPTION_LOGITS] = TEXT("logits", 0, GROUP_REPORT, "FILE",
+                           "write the logits after each token as a NumPy file: float32 [tokens, vocabulary]"),
+    [OPTION_TRACE] =
+        TEXT("trace", 0, GROUP_REPORT, "FILE", "write a trace of all operators for Perfetto or Chrome"),
+    [OPTION_TOKENIZER] =
+        TEXT("tokenizer", 0, GROUP_REPORT, "FILE", "take the tokenizer of this GGUF file along"),
     [OPTION_NAME] = TEXT("name", 0, GROUP_REPORT, "NAME",
                          "what an imported model is called; owner/name is its Hugging Face repository too"),
     [OPTION_JSON] = SWITCH("json", 0, GROUP_REPORT, "print JSON"),

@@ -26,6 +26,7 @@ bool session_question(struct session *session, struct question *question)
         .software = option_text(options, OPTION_SOFTWARE),
         .workload = option_text(options, OPTION_WORKLOAD),
         .devices = degree(options, OPTION_DEVICES),
+        .threads = degree(options, OPTION_THREADS),
         .parallel = {.tp = degree(options, OPTION_TP),
                      .pp = degree(options, OPTION_PP),
                      .ep = degree(options, OPTION_EP),

@@ -5,6 +5,7 @@
 #include "cli/measured.h"
 
 enum exit_status validate_samples_command(struct session *session);
+enum exit_status validate_executor_command(struct session *session);
 enum exit_status validate_suite_command(struct session *session);
 
 /* What only `samples` takes. */

@@ -126,7 +126,9 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
     attention->selected = work->selected;
     attention->pair_flops = 2 * (work->qk_dim + work->v_dim);
     attention->units = target->units;
-    attention->tile = prefill_tile(work->qk_dim, element_bytes_each(kv));
+    attention->tile = target->software->attention_tile > 0
+                          ? target->software->attention_tile
+                          : prefill_tile(work->qk_dim, element_bytes_each(kv));
     const struct memory_tier *cache = device_shared_cache(target->device);
     attention->cache_latency = cache ? cache->latency : 0;
     attention->kernels = decode_kernels_of(target, work, prepared->operand);

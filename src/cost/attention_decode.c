@@ -117,7 +117,9 @@ static double memory_bytes(const struct passes *passes, double working_bytes)
     }
     if (!target->repeated || !target->residency)
         return kv + missing_bytes(target, passes->query_bytes);
-    double all = kv + passes->query_bytes;
+    double all = kv + passes->query_bytes, sets = passes->prepared->op->attention.kv_sets;
+    if (sets > 1) /* the whole circle is what the cache would have to hold */
+        return all * lesser(greater(2 - kept / (sets * kv + passes->query_bytes), 0), 1);
     return lesser(all, greater(2 * all - kept, 0));
 }
 

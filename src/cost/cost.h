@@ -59,6 +59,14 @@ struct applied_block {
 
 enum { APPLIED_BLOCKS_MOST = 256 };
 
+/* One level of the units' own caches that keep rows between operators; of all units together. */
+enum { OWN_CACHES_MOST = 2 };
+struct own_cache {
+    double capacity;   /* bytes */
+    double bandwidth;  /* byte/s read */
+    double write_back; /* s a byte written takes besides being fetched first */
+};
+
 /* The pool an operator runs on. */
 struct target {
     const struct device *device;
@@ -84,6 +92,9 @@ struct target {
     /* rates at hand */
     double cache_bandwidth; /* byte/s of the shared cache, memory bandwidth when there is none */
     double cache_capacity;
+    double cache_write_back;               /* as of own_cache, where there are some */
+    struct own_cache own[OWN_CACHES_MOST]; /* nearest first */
+    int own_count;
     double memory_bandwidth;
     double vector_flops; /* fp32 lanes */
     double units;

@@ -1,8 +1,13 @@
 /* Streams: norms, elementwise, gathers, routing, sampling, transforms. Each row is read, a few lane FLOPs are
  * done on it, and it is written: t = t0 + max( memory bytes / (beta BW), all bytes / (beta BW_cache), FLOPs /
  * (eps lane rate) ) What the operator before has just written is still in the cache as far as it fits
- * (missing_bytes); rows of a table (gathers with weights), the KV cache and parameters come from memory. */
+ * (missing_bytes), on stacks that keep each row on one core (own_rows) in the cores' own caches as far as
+ * it fits those, and the shared cache moves the rest; rows of a table (gathers with weights), the KV cache
+ * and parameters come from memory. Where the software runs small operators on one core (solo_values), that
+ * core has its share of the rates only, and nothing is started. */
 #include "cost/prepared.h"
+
+enum { EXP_FLOPS = 16 }; /* lane FLOPs of an exponential: a polynomial of about that length */
 
 static void set_row_bytes(struct stream_cost *stream, const struct op *op, const struct graph *graph)
 {
@@ -39,9 +44,47 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     stream->fixed = greater(scalars[ELEMENTWISE_T0], 0);
     stream->memory_rate = beta * target->memory_bandwidth;
     stream->cache_rate = beta * target->cache_bandwidth;
+    stream->beta = beta;
     stream->lane_rate = efficiency(scalars[ELEMENTWISE_EPS]) * target->vector_flops;
     stream->flops = prepared->op->stream.flops;
+    stream->lane_flops = stream->flops;
+    if (target->device->class == CLASS_CPU) /* others have units for them beside the lanes */
+        stream->lane_flops += (EXP_FLOPS - 1) * prepared->op->stream.exponentials;
+    stream->values_row = greater(prepared->op->stream.written, prepared->op->stream.read / 2);
+    const struct stream_work *work = &prepared->op->stream;
+    stream->written_bytes = element_row_bytes(&work->write_type, work->written);
+    stream->in_place_bytes = element_row_bytes(&work->write_type, work->in_place);
     set_row_bytes(stream, prepared->op, graph);
+}
+
+/* Of `touched` bytes those that a level finds again: in a model half of what it holds, as in missing_bytes;
+ * of a benchmark that walks them in a circle what gemm_memory.c says. */
+static double kept_bytes(double capacity, double touched, bool repeated)
+{
+    if (!repeated)
+        return lesser(touched, capacity / 2);
+    return touched * (1 - cyclic_miss_share(touched, capacity));
+}
+
+/* s through caches at their full rates. Resident rows come from the nearest level that holds what they touch;
+ * a row written where it was read counts once. */
+static double cache_seconds(const struct target *target, const struct stream_cost *stream, double rows,
+                            double bytes, double resident)
+{
+    if (target->own_count == 0)
+        return bytes / target->cache_bandwidth;
+    double written = rows * stream->written_bytes, touched = resident - rows * stream->in_place_bytes;
+    double left = touched, seconds = 0;
+    for (int i = 0; i < target->own_count; i++) {
+        const struct own_cache *own = &target->own[i];
+        double here = greater(kept_bytes(own->capacity, touched, target->repeated) - (touched - left), 0);
+        double part = touched > 0 ? here / touched : 0;
+        seconds += here / own->bandwidth + part * written * own->write_back;
+        left -= here;
+    }
+    double part = touched > 0 ? left / touched : 0;
+    return seconds + (bytes - resident + left) / target->cache_bandwidth +
+           part * written * target->cache_write_back;
 }
 
 void stream_cost(const struct prepared_op *prepared, double rows, double tokens, struct op_cost *cost)
@@ -64,11 +107,16 @@ void stream_cost(const struct prepared_op *prepared, double rows, double tokens,
         ideal_cost(target, prepared->format, false, target->vector_flops, cost);
         return;
     }
-    cost->use[RESOURCE_VECTOR] = cost->flops / stream->lane_rate;
-    cost->use[RESOURCE_CACHE] = bytes / stream->cache_rate;
+    bool solo =
+        target->software->solo_values > 0 && rows * stream->values_row <= target->software->solo_values;
+    double units = solo ? target->units : 1; /* times longer on one of them */
+    double cache_s = cache_seconds(target, stream, rows, bytes, resident);
+    cost->use[RESOURCE_VECTOR] = units * rows * stream->lane_flops / stream->lane_rate;
+    cost->use[RESOURCE_CACHE] =
+        target->own_count > 0 ? units * cache_s / stream->beta : bytes / stream->cache_rate;
     cost->use[RESOURCE_MEMORY] = cost->memory_bytes / stream->memory_rate;
     cost->floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    cost->floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;
+    cost->floor[RESOURCE_CACHE] = cache_s;
     cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
-    cost_finish(target, prepared->format, stream->fixed, cost);
+    cost_finish(target, prepared->format, solo ? 0 : stream->fixed, cost);
 }

@@ -39,7 +39,8 @@
  * A few rows may go without matrix units: the lanes multiply, k spread over all of them, at the share dequant
  * of their rate (the GEMV kernels of inference libraries).
  *   t = t0 + omega + max( (m [+ 1 where weights are converted]) n k / (dequant * lanes / 2), memory's )
- * is one more candidate for every m. */
+ * is one more candidate for every m. Software that says how many rows it takes so (gemv_rows) has no choice,
+ * and multiplies at `dequant` of the peak of the format it computes in. */
 #include "cost/low_bit_cost.h"
 #include "cost/prepared.h"
 
@@ -79,12 +80,23 @@ static double kernel_fixed_s(const struct prepared_op *prepared, const double *s
     return lesser(own, greater(wide[GEMM_T0], 0));
 }
 
+/* What tiles are computed at: bf16 where the software rounds to it and the device gains by it. */
+static double tile_peak(const struct prepared_op *prepared, const struct element_type *weights)
+{
+    const struct target *target = prepared->target;
+    bool narrow = target->software->bf16_products && prepared->format == FORMAT_FP32 &&
+                  (weights->format == FORMAT_BF16 || weights->format == FORMAT_FP16);
+    return narrow ? greater(prepared->peak, format_peak(target->device, FORMAT_BF16)) : prepared->peak;
+}
+
 static void set_rates(struct prepared_op *prepared, const struct element_type *weights)
 {
     const struct target *target = prepared->target;
     struct gemm_cost *gemm = prepared->gemm;
     double scalars[SCALARS_MOST];
     prepared_scalars(prepared, scalars);
+    double lane_peak = prepared->peak;
+    prepared->peak = tile_peak(prepared, weights);
     gemm->inverse_units = inverse_count(target->units);
     gemm->compute_s = 2 * target->units / (efficiency(scalars[GEMM_EPS]) * prepared->peak);
     gemm->cache_s = target->units / (efficiency(scalars[GEMM_LAMBDA]) * target->cache_bandwidth);
@@ -106,6 +118,15 @@ static void set_rates(struct prepared_op *prepared, const struct element_type *w
         gemm->stall_s = device_memory(device)->latency * gemm->a_bytes / device->pipeline_bytes;
     double each = 1 / (dequant * target->units);
     gemm->lane_s = prepared->matrix ? each : 0;
+    gemm->lane_convert_s = converts ? each : 0;
+    gemm->gemv_rows = target->software->gemv_rows;
+    gemm->panel_columns = gemm->gemv_rows > 0 ? target->software->panel_columns : 0;
+    gemm->panel_rows = greater(target->software->panel_rows, 1);
+    if (gemm->panel_columns > 0)
+        gemm->lead_s = 0; /* products of few rows wait for nothing to be unpacked */
+    gemm->unpack_s = (gemm->a_bytes + gemm->b_bytes) * gemm->cache_s;
+    if (gemm->gemv_rows > 0)
+        gemm->lane_s = 2 / (greater(scalars[GEMM_DEQUANT], 1e-6) * lane_peak);
     gemm->lane_weights = gemm->n * gemm->k * gemm->batch;
     if (gemm->pass_row_bytes > 0)
         gemm->pass_row_s = greater(scalars[GEMM_ROW], 0) / target->units + gemm->k * gemm->batch * each;
@@ -174,7 +195,8 @@ bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct d
     const struct target *target = prepared->target;
     prepared->family = FAMILY_GEMM;
     prepared->operand = operand_of(weights);
-    if (!prepared_multiplies(prepared, diag, &work->a_type, weights))
+    const struct element_type a_type = prepared_left_type(prepared, &work->a_type, weights);
+    if (!prepared_multiplies(prepared, diag, &a_type, weights))
         return false;
     struct gemm_cost *gemm = prepared->gemm = ARENA_NEW(arena, struct gemm_cost);
     if (!gemm)
@@ -183,7 +205,7 @@ bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct d
     gemm->k = work->k;
     gemm->batch = work->batch > 0 ? work->batch : 1;
     set_row_edges(prepared);
-    gemm->a_bytes = element_bytes_each(&work->a_type);
+    gemm->a_bytes = element_bytes_each(&a_type);
     gemm->b_bytes = element_bytes_each(weights);
     gemm->sharing = greater(greater(target->device->operand_sharing, target->device->tile_cluster), 1);
     double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
@@ -196,6 +218,9 @@ bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct d
     if (work->a_from.name[0] != '\0')
         gemm->pass_row_bytes = gemm->batch * (element_row_bytes(&work->a_from, work->k) +
                                               element_row_bytes(&work->a_type, work->k));
+    else if (!element_type_equal(&a_type, &work->a_type))
+        gemm->pass_row_bytes =
+            gemm->batch * (element_row_bytes(&work->a_type, work->k) + element_row_bytes(&a_type, work->k));
     set_rates(prepared, weights);
     tabulate(prepared);
     return true;
@@ -222,16 +247,6 @@ struct choice {
 struct trial {
     double row_tiles, memory_s, sums;
 };
-
-/* Mean time of two machines in a row that wait for each other. */
-static double join(double busy, double memory_s)
-{
-    double slow = greater(busy, memory_s), fast = lesser(busy, memory_s);
-    if (!(fast > 0))
-        return slow;
-    double r = fast / slow, cube = r * r * r;
-    return slow * (1 + cube * cube / ((1 + cube) * (1 + r + r * r)));
-}
 
 /* Of one row edge and split the fastest column edge; of equally fast ones the one that keeps units least
  * busy. */
@@ -308,13 +323,22 @@ static void book_tiles(const struct prepared_op *prepared, const struct choice *
     cost->floor[RESOURCE_CACHE] = items * moved / prepared->target->cache_bandwidth;
 }
 
+/* Products and conversions on the lanes, all of them together. */
+static double lane_work_s(const struct gemm_cost *gemm, double rows)
+{
+    if (gemm->gemv_rows > 0)
+        return gemm->lane_weights * (rows * gemm->lane_s + gemm->lane_convert_s);
+    return (rows + (gemm->dequant_s > 0 ? 1 : 0)) * gemm->lane_weights * gemm->lane_s;
+}
+
 /* Rows times weights on the lanes, where that is a candidate. */
 static double lane_seconds(const struct gemm_cost *gemm, double rows, double led_s)
 {
     if (!(gemm->lane_s > 0))
         return INFINITY;
-    double work = (rows + (gemm->dequant_s > 0 ? 1 : 0)) * gemm->lane_weights * gemm->lane_s;
-    return greater(work + gemm->lead_s, led_s);
+    double work = lane_work_s(gemm, rows);
+    return gemm->gemv_rows > 0 ? join(work, led_s - gemm->lead_s) + gemm->lead_s
+                               : greater(work + gemm->lead_s, led_s);
 }
 
 static void finish_on_lanes(const struct prepared_op *prepared, double rows, double seconds,
@@ -323,7 +347,7 @@ static void finish_on_lanes(const struct prepared_op *prepared, double rows, dou
     const struct gemm_cost *gemm = prepared->gemm;
     const struct target *target = prepared->target;
     double passes = rows + (gemm->dequant_s > 0 ? 1 : 0);
-    cost->use[RESOURCE_VECTOR] = passes * gemm->lane_weights * gemm->lane_s;
+    cost->use[RESOURCE_VECTOR] = lane_work_s(gemm, rows);
     cost->floor[RESOURCE_VECTOR] = passes * gemm->lane_weights * DEQUANT_FLOPS / target->vector_flops;
     double overhead = gemm->fixed + gemm->lead_s;
     finish_with_overhead(target, prepared->format, overhead, overhead, cost);
@@ -341,11 +365,18 @@ static void tiled_cost(const struct prepared_op *prepared, const double *row_til
         ideal_cost(target, prepared->format, prepared->matrix, prepared->peak, cost);
         return;
     }
+    bool few = rows <= gemm->gemv_rows;
+    if (!few && gemm->panel_columns > 0) {
+        gemm_panels_cost(prepared, rows, cost);
+        return;
+    }
     double memory_s = cost->memory_bytes / gemm->memory_rate, led_s = memory_s + gemm->lead_s;
     cost->use[RESOURCE_MEMORY] = memory_s;
     cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
-    struct choice choice = choose(gemm, row_tiles, edges, rows, memory_s);
-    double on_lanes = lane_seconds(gemm, rows, led_s);
+    struct choice choice = {.seconds = INFINITY};
+    if (!few)
+        choice = choose(gemm, row_tiles, edges, rows, memory_s);
+    double on_lanes = few || !(gemm->gemv_rows > 0) ? lane_seconds(gemm, rows, led_s) : INFINITY;
     if (on_lanes < choice.seconds) {
         finish_on_lanes(prepared, rows, on_lanes, cost);
         return;

@@ -39,6 +39,11 @@ struct gemm_cost {
     double split_s;        /* s of summing splits, besides their bytes */
     double lead_s;         /* s before a kernel's memory traffic flows and after it: omega */
     double lane_s;         /* s of one multiply-add on all lanes together; 0: not a candidate */
+    double lane_convert_s; /* s of converting one weight on all lanes together; 0: none is */
+    double gemv_rows;      /* up to so many rows go without tiles; 0: where that is faster */
+    double panel_columns;  /* of software that multiplies by panels of weights; 0: tiles */
+    double panel_rows;     /* by which a panel is multiplied before it is unpacked again */
+    double unpack_s;       /* s of unpacking one weight on one unit */
     double lane_weights;   /* weight values, all of the batch */
     double memory_rate;    /* byte/s reached */
     double weight_bytes;   /* of one matrix with its bias, all of the batch */
@@ -62,6 +67,9 @@ bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct d
 void gemm_multiply_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
 /* Adds the pass that quantises A. */
 void gemm_add_pass(const struct prepared_op *prepared, double rows, struct op_cost *cost);
+
+/* `rows` by panels of weights (gemm_panels.c), operand bytes already in cost. */
+void gemm_panels_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
 
 /* Bytes that main memory moves of the weights and `activations` bytes (gemm_memory.c). */
 double gemm_memory_bytes(const struct prepared_op *prepared, double activations);

@@ -128,6 +128,10 @@ static void set_rates(struct prepared_op *prepared, const struct element_type *w
     moe->dequant_s =
         converts ? DEQUANT_FLOPS * target->units / (efficiency(scalars[MOE_DEQUANT]) * target->vector_flops)
                  : 0;
+    moe->gemv_rows = target->software->gemv_rows;
+    moe->gemv_s = 2 / (efficiency(scalars[MOE_DEQUANT]) * prepared->peak);
+    moe->whole_s = moe->compute_s / target->units;
+    moe->convert_s = moe->dequant_s / target->units;
     const double *heights = prepared->matrix ? matrix_heights : lane_heights;
     moe->heights = 1;
     for (int i = 0; i < MOE_HEIGHTS; i++) {
@@ -166,7 +170,8 @@ bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag 
         op->weights != BUFFER_NONE ? &graph->buffers[op->weights].type : &work->a_type;
     prepared->family = FAMILY_MOE;
     prepared->operand = work->marlin ? operand_of_marlin(weights) : operand_of(weights);
-    if (!prepared_multiplies(prepared, diag, &work->a_type, weights))
+    const struct element_type a_type = prepared_left_type(prepared, &work->a_type, weights);
+    if (!prepared_multiplies(prepared, diag, &a_type, weights))
         return false;
     struct moe_cost *moe = prepared->moe = ARENA_NEW(arena, struct moe_cost);
     if (!moe)
@@ -181,7 +186,7 @@ bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag 
     moe->n = work->n;
     moe->k = work->k;
     moe->experts_per_choice = work->local_experts / work->top_k;
-    moe->a_bytes = element_bytes_each(&work->a_type);
+    moe->a_bytes = element_bytes_each(&a_type);
     moe->b_bytes = element_bytes_each(weights) / greater(target->device->operand_sharing, 1);
     double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
     moe->weight_bytes = element_bytes(weights, work->n, work->k) + bias;
@@ -254,6 +259,25 @@ static double memory_time(const struct moe_cost *moe, const struct target *targe
     return greater(even * (1 - full * (1 - 1.0 / FULL_STREAMS)), bytes / target->memory_bandwidth);
 }
 
+/* Software that tells up to how many rows it goes without tiles (gemv_rows) shares all experts' products
+ * among the units at once. Each expert's weights are converted once; its rows, as many as in the mean, are
+ * multiplied at `dequant` of the peak where they are few, else at `eps` of it. */
+static void cost_shared(const struct prepared_op *prepared, const struct loads *loads, struct op_cost *cost)
+{
+    const struct target *target = prepared->target;
+    const struct moe_cost *moe = prepared->moe;
+    bool few = loads->rows <= moe->gemv_rows * loads->distinct;
+    double weights = moe->n * moe->depth;
+    double multiply = loads->rows * weights * (few ? moe->gemv_s : moe->whole_s);
+    double busy = multiply + loads->distinct * weights * moe->convert_s;
+    cost->use[prepared_unit(prepared)] = busy;
+    cost->use[RESOURCE_MEMORY] = cost->memory_bytes / moe->memory_rate;
+    cost->floor[prepared_unit(prepared)] = 2 * loads->rows * weights / prepared->peak;
+    cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
+    double memory_s = cost->use[RESOURCE_MEMORY];
+    cost_finish(target, prepared->format, moe->fixed + join(busy, memory_s) - greater(busy, memory_s), cost);
+}
+
 void moe_cost(const struct prepared_op *prepared, double tokens, struct op_cost *cost)
 {
     const struct target *target = prepared->target;
@@ -267,6 +291,10 @@ void moe_cost(const struct prepared_op *prepared, double tokens, struct op_cost 
     cost->memory_bytes = weights + missing_bytes(target, activations);
     if (target->ideal) {
         ideal_cost(target, prepared->format, prepared->matrix, prepared->peak, cost);
+        return;
+    }
+    if (moe->gemv_rows > 0) {
+        cost_shared(prepared, &loads, cost);
         return;
     }
     double mean = greater(tokens / moe->experts_per_choice, 1);

@@ -38,6 +38,9 @@ struct moe_cost {
     double a_bytes, b_bytes; /* of one element, as streamed */
     double depth;            /* k, rounded up to the depth of a matrix instruction */
     double omega, fixed, memory_rate;
+    double gemv_rows; /* as of gemm_cost: software that says so goes without tiles altogether */
+    double gemv_s, whole_s,
+        convert_s;       /* s of all units: a multiply-add of few rows, of more, a weight converted */
     double weight_bytes; /* of one expert with its bias */
     double row_bytes;    /* A read and C written, one row */
 };

@@ -40,6 +40,11 @@ static inline const struct calibration *prepared_scalars(const struct prepared_o
 bool prepared_multiplies(struct prepared_op *prepared, struct diag *diag, const struct element_type *a,
                          const struct element_type *b);
 
+/* The type in which A meets the weights: where the software multiplies integer weights by integers and the
+ * device has products of them, 8-bit integers with a scale for each 32; else its own. */
+struct element_type prepared_left_type(const struct prepared_op *prepared, const struct element_type *a,
+                                       const struct element_type *weights);
+
 /* k rounded up to what the op's matrix instructions take at a time. */
 double prepared_depth(const struct prepared_op *prepared, double k);
 

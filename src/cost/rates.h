@@ -70,4 +70,14 @@ static inline double lesser(double a, double b)
     return a < b ? a : b;
 }
 
+/* Mean time of two machines in a row that wait for each other: gemm.c. */
+static inline double join(double busy, double memory_s)
+{
+    double slow = greater(busy, memory_s), fast = lesser(busy, memory_s);
+    if (!(fast > 0))
+        return slow;
+    double r = fast / slow, cube = r * r * r;
+    return slow * (1 + cube * cube / ((1 + cube) * (1 + r + r * r)));
+}
+
 #endif

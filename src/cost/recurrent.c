@@ -80,7 +80,8 @@ static void set_work(struct prepared_op *prepared, const struct graph *graph)
     double elements = work->heads * work->key_dim * work->value_dim;
     double each = element_bytes_each(&graph->types.activations);
     recurrent->heads = work->heads;
-    recurrent->chunk = work->kind == RECURRENCE_MAMBA1 ? 1 : greater(work->chunk, 1);
+    bool scans = work->kind == RECURRENCE_MAMBA1 || prepared->target->software->scan_recurrences;
+    recurrent->chunk = scans ? 1 : greater(work->chunk, 1);
     recurrent->scan_flops = scan_flops(work->kind) * elements;
     recurrent->scan_lane_flops =
         recurrent->scan_flops + (work->kind == RECURRENCE_MAMBA1 ? (EXP_FLOPS - 1) * elements : 0);
@@ -204,7 +205,8 @@ void recurrent_cost(const struct prepared_op *prepared, const struct segment *se
                    cost);
         return;
     }
-    double footprint = cost->bytes[BYTES_KV_WRITE] + cost->bytes[BYTES_ACTIVATIONS];
+    double footprint = greater(prepared->op->recurrent.state_sets, 1) * cost->bytes[BYTES_KV_WRITE] +
+                       cost->bytes[BYTES_ACTIVATIONS];
     double copied = 2 * recurrent->state_bytes * sums.copied_sequences;
     states = greater(states, copied);
     double touched = states + copied + cost->bytes[BYTES_ACTIVATIONS] + sums.chunk_state_bytes;

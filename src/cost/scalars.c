@@ -100,7 +100,8 @@ bool target_order_blocks(struct target *target, struct diag *diag)
 }
 
 /* How well a block's format or operand fits: the two 16-bit floats run at the same rates in kernels of the
- * same make, so that what was measured with one stands for the other where that was not measured. */
+ * same make, so that what was measured with one stands for the other where that was not measured; so do plain
+ * groups for k-quants. */
 enum fit { FIT_NONE, FIT_ALIKE, FIT_SAME };
 
 static enum fit format_fit(int block, int wanted)
@@ -111,11 +112,20 @@ static enum fit format_fit(int block, int wanted)
     return half && (wanted == FORMAT_BF16 || wanted == FORMAT_FP16) ? FIT_ALIKE : FIT_NONE;
 }
 
-static enum fit fit_of(const struct calibration *block, enum number_format format, enum operand operand)
+static enum fit operand_fit(int block, enum operand wanted)
+{
+    enum operand alike = operand_alike(wanted);
+    if (alike == wanted || block == (int)wanted)
+        return format_fit(block, (int)wanted);
+    return block == (int)alike ? FIT_ALIKE : format_fit(block, (int)wanted);
+}
+
+/* Of format and operand together; 0: one of them does not fit. */
+static int fit_of(const struct calibration *block, enum number_format format, enum operand operand)
 {
     enum fit by_format = format_fit(block->format, (int)format);
-    enum fit by_operand = format_fit(block->operand, (int)operand);
-    return by_format < by_operand ? by_format : by_operand;
+    enum fit by_operand = operand_fit(block->operand, operand);
+    return by_format == FIT_NONE || by_operand == FIT_NONE ? 0 : (int)by_format + (int)by_operand;
 }
 
 double target_spread(const struct target *target, enum family family, enum number_format format,
@@ -124,7 +134,7 @@ double target_spread(const struct target *target, enum family family, enum numbe
     double spread = 0;
     for (int i = target->family_first[family]; i < target->family_first[family + 1]; i++) {
         const struct calibration *block = target->blocks[i].block;
-        if (block->provenance == PROVENANCE_FAMILY_DEFAULT && fit_of(block, format, operand) != FIT_NONE)
+        if (block->provenance == PROVENANCE_FAMILY_DEFAULT && fit_of(block, format, operand) > 0)
             spread = block->residual;
     }
     return spread;
@@ -135,7 +145,7 @@ const struct calibration *target_scalars(const struct target *target, enum famil
                                          double scalars[SCALARS_MOST])
 {
     const struct calibration *best = NULL;
-    enum fit best_fit = FIT_NONE;
+    int best_fit = 0;
     int best_priority = 0;
     int count = families[family].count;
     for (int s = 0; s < count; s++)
@@ -143,8 +153,8 @@ const struct calibration *target_scalars(const struct target *target, enum famil
     for (int i = target->family_first[family]; i < target->family_first[family + 1]; i++) {
         const struct calibration *block = target->blocks[i].block;
         int priority = target->blocks[i].priority;
-        enum fit fit = fit_of(block, format, operand);
-        if (fit == FIT_NONE || (best && priority == best_priority && fit < best_fit))
+        int fit = fit_of(block, format, operand);
+        if (fit == 0 || (best && priority == best_priority && fit < best_fit))
             continue;
         for (int s = 0; s < count; s++)
             scalars[s] = block->given[s] ? block->values[s] : scalars[s];

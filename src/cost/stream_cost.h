@@ -13,7 +13,11 @@ struct stream_cost {
     double resident_row_bytes;
     double token_bytes; /* written for each new token where rows are pairs */
     double flops;       /* a row */
+    double lane_flops;  /* a row, as long as the lanes take */
     double fixed, memory_rate, cache_rate, lane_rate;
+    double written_bytes, in_place_bytes; /* a row; of the first, those that were read there */
+    double beta;
+    double values_row; /* written, of a row */
 };
 
 void stream_prepare(struct prepared_op *prepared, const struct graph *graph);

@@ -41,6 +41,31 @@ static double lane_rate(const struct device *device)
     return slowest / 16;
 }
 
+/* Writing a byte fetches its line, at the read bandwidth, and writes it back later: what a measured write
+ * bandwidth takes besides the fetch. */
+static double write_back_s(const struct memory_tier *tier, double parts)
+{
+    double written = tier->write_bandwidth * parts, read = tier->bandwidth * parts;
+    return written > 0 && written < read ? 1 / written - 1 / read : 0;
+}
+
+/* Caches that each unit has for itself, where the software lets it find its rows there again. */
+static void set_own_caches(struct target *target)
+{
+    const struct device *device = target->device;
+    const struct memory_tier *shared = device_shared_cache(device);
+    if (!target->software->own_rows)
+        return;
+    target->cache_write_back = shared ? write_back_s(shared, 1) : 0;
+    for (size_t i = 0; i < device->tier_count && target->own_count < OWN_CACHES_MOST; i++) {
+        const struct memory_tier *tier = &device->tiers[i];
+        if (tier->cache && tier->per_unit && tier->bandwidth * target->units > target->cache_bandwidth)
+            target->own[target->own_count++] =
+                (struct own_cache){tier->capacity * target->units, tier->bandwidth * target->units,
+                                   write_back_s(tier, target->units)};
+    }
+}
+
 static bool set_rates(struct target *target, struct diag *diag)
 {
     const struct device *device = target->device;
@@ -52,6 +77,7 @@ static bool set_rates(struct target *target, struct diag *diag)
     target->cache_capacity = cache ? cache->capacity : 0;
     target->vector_flops = lane_rate(device);
     target->units = device->units.count > 0 ? device->units.count : 1;
+    set_own_caches(target);
     if (!(target->vector_flops > 0))
         return diag_error(diag, device->where, "%s has no compute rate", device->id);
     return true;

@@ -116,6 +116,7 @@ struct question {
     const char *model, *device, *software, *workload;
     const struct system *system; /* in place of device and devices, already read; NULL: by name */
     int devices;
+    int threads;                  /* units (cores) of each device that work; 0: all */
     struct parallelism parallel;  /* zeros: 1 (tp 0: all devices) */
     double batch, prompt, output; /* override the workload's */
     const char *weights, *activations, *kv;

@@ -8,7 +8,7 @@
 /* ---- the technique stack ---- */
 
 static bool add_type(struct resolved *resolved, struct diag *diag, const char *flag, const char *mechanism,
-                     const char *type)
+                     const char *type, const char *more)
 {
     if (!type)
         return true;
@@ -21,9 +21,9 @@ static bool add_type(struct resolved *resolved, struct diag *diag, const char *f
             diag, NOWHERE, "%s: unknown element type \"%.80s\"%s%s%s; `rafter list types` lists them", flag,
             type, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
     }
-    const char *setting = arena_printf(resolved->arena, "type=%s", type);
-    return setting &&
-           stack_add(&resolved->deployment.stack, resolved->arena, diag, mechanism, &setting, 1, flag);
+    const char *settings[2] = {arena_printf(resolved->arena, "type=%s", type), more};
+    return settings[0] && stack_add(&resolved->deployment.stack, resolved->arena, diag, mechanism, settings,
+                                    more ? 2 : 1, flag);
 }
 
 /* Types that values can be carried in need no quantising: the model's own activations, or a plain float. */
@@ -54,11 +54,13 @@ static bool add_checkpoint_types(struct resolved *resolved, struct diag *diag, c
         stack_has(&resolved->deployment.stack, "activation_quantization") ||
         stack_has(&resolved->deployment.stack, "weight_quantization"))
         return true;
-    return add_type(resolved, diag, "checkpoint", "activation_quantization", model->activation_type.name);
+    return add_type(resolved, diag, "checkpoint", "activation_quantization", model->activation_type.name,
+                    NULL);
 }
 
 static bool build_stack(struct resolved *resolved, struct diag *diag, struct catalogue *catalogue,
-                        const struct model *model, const struct string_list *settings)
+                        const struct model *model, const struct software *software,
+                        const struct string_list *settings)
 {
     const struct question *question = &resolved->question;
     struct stack *stack = &resolved->deployment.stack;
@@ -77,11 +79,12 @@ static bool build_stack(struct resolved *resolved, struct diag *diag, struct cat
             return false;
     }
     if (!settings_check_used(diag, settings, used) ||
-        !add_type(resolved, diag, "--weights", "weight_quantization", question->weights) ||
-        !add_type(resolved, diag, "--kv", "kv_quantization", question->kv))
+        !add_type(resolved, diag, "--weights", "weight_quantization", question->weights,
+                  software->quantizes_embedding ? "embedding=true" : NULL) ||
+        !add_type(resolved, diag, "--kv", "kv_quantization", question->kv, NULL))
         return false;
     if (question->activations && !is_plain_float(question->activations) &&
-        !add_type(resolved, diag, "--activations", "activation_quantization", question->activations))
+        !add_type(resolved, diag, "--activations", "activation_quantization", question->activations, NULL))
         return false;
     return add_checkpoint_types(resolved, diag, model);
 }
@@ -131,6 +134,30 @@ static bool resolve_system(struct resolved *resolved, struct diag *diag, struct 
         return diag_error(diag, NOWHERE, "tp=%d * pp=%d * dp=%d is %ld devices, but %s has %d; give -n %ld",
                           parallel->tp, parallel->pp, parallel->dp, parallel->tp * others,
                           resolved->system->id, devices, parallel->tp * others);
+    return true;
+}
+
+/* Of each device only question.threads units at work. */
+static bool take_threads(struct resolved *resolved, struct diag *diag)
+{
+    int threads = resolved->question.threads;
+    const struct device *device = resolved->system->members[0].device;
+    if (threads == 0 || threads == device->units.count)
+        return true;
+    if (threads < 0 || threads > device->units.count)
+        return diag_error(diag, NOWHERE, "--threads: found %d, expected 1 to %d, the %ss of %s", threads,
+                          device->units.count, device->units.kind, device->id);
+    struct device *narrow = device_with_units(resolved->arena, device, threads);
+    struct system *system = ARENA_NEW(resolved->arena, struct system);
+    struct system_member *members =
+        ARENA_ARRAY(resolved->arena, struct system_member, resolved->system->member_count);
+    if (!narrow || !system || !members)
+        return diag_error(diag, NOWHERE, "out of memory");
+    *system = *resolved->system;
+    memcpy(members, system->members, system->member_count * sizeof *members);
+    members[0].device = narrow;
+    system->members = members;
+    resolved->system = system;
     return true;
 }
 
@@ -287,11 +314,15 @@ static bool require(struct diag *diag, const char *value, const char *flag, cons
 
 /* A plain float asked of the activations is what values are carried in from operator to operator. */
 static const struct model *find_model(struct resolved *resolved, struct diag *diag,
-                                      struct catalogue *catalogue, struct string_list *settings)
+                                      struct catalogue *catalogue, const struct software *software,
+                                      struct string_list *settings)
 {
     const struct question *question = &resolved->question;
-    if (question->activations && is_plain_float(question->activations)) {
-        const char *setting = arena_printf(resolved->arena, "activation_type=%s", question->activations);
+    const char *carried = question->activations && is_plain_float(question->activations)
+                              ? question->activations
+                              : software->activation_type.name;
+    if (carried[0] != '\0') {
+        const char *setting = arena_printf(resolved->arena, "activation_type=%s", carried);
         if (!setting) {
             diag_error(diag, NOWHERE, "out of memory");
             return NULL;
@@ -312,13 +343,16 @@ bool question_resolve(struct resolved *resolved, struct arena *arena, struct dia
         (!question->system && !require(diag, question->device, "--device", "h100-sxm")) ||
         !settings_split(arena, diag, &question->settings, &settings) ||
         !settings_read_site(arena, diag, &settings.by_scope[SCOPE_SITE], &deployment->site) ||
-        !resolve_system(resolved, diag, catalogue, &settings.by_scope[SCOPE_HARDWARE], &parallel))
+        !resolve_system(resolved, diag, catalogue, &settings.by_scope[SCOPE_HARDWARE], &parallel) ||
+        !take_threads(resolved, diag))
         return false;
     const char *software_name = question->software ? question->software : default_software(resolved->system);
     const struct software *software =
         catalogue_software(catalogue, diag, software_name, &settings.by_scope[SCOPE_SOFTWARE]);
-    const struct model *model = find_model(resolved, diag, catalogue, &settings.by_scope[SCOPE_MODEL]);
-    if (!software || !model || !build_stack(resolved, diag, catalogue, model, &settings.mechanisms) ||
+    const struct model *model =
+        software ? find_model(resolved, diag, catalogue, software, &settings.by_scope[SCOPE_MODEL]) : NULL;
+    if (!software || !model ||
+        !build_stack(resolved, diag, catalogue, model, software, &settings.mechanisms) ||
         !resolve_workload(resolved, diag, catalogue, &settings.by_scope[SCOPE_WORKLOAD]))
         return false;
 

@@ -260,11 +260,10 @@ static bool read_file(struct file *file, const char *path, const char *text, siz
 
 /* What was written reads as the same description with these blocks. */
 static bool check(const struct file *file, size_t kept, const struct calibration *blocks, size_t count,
-                  struct arena *arena, const struct text *out, size_t from)
+                  struct arena *arena, const struct text *out, size_t from, struct diag *quiet)
 {
-    struct diag quiet = {.arena = arena};
     struct file again;
-    if (!read_file(&again, file->path, out->data + from, out->length - from, arena, &quiet) ||
+    if (!read_file(&again, file->path, out->data + from, out->length - from, arena, quiet) ||
         again.count != kept + count || again.root->children != file->root->children + (file->list ? 0 : 1))
         return false;
     for (size_t i = 0; i < count; i++)
@@ -292,9 +291,11 @@ bool device_write(const char *path, const char *text, size_t length, const struc
         kept += !replaced(&file.blocks[i], blocks, count);
     if (out->failed)
         return diag_error(diag, NOWHERE, "out of memory");
-    return check(&file, kept, blocks, count, arena, out, from) ||
+    struct diag quiet = {.arena = arena};
+    return check(&file, kept, blocks, count, arena, out, from, &quiet) ||
            diag_error(
                diag, (struct source_location){path, 0, 0},
                "is written in a way that calibration blocks cannot be added to; expected keys in lines of "
-               "their own, and `calibration:` as a list below its key");
+               "their own, and `calibration:` as a list below its key (it would read: %s)",
+               quiet.errors > 0 ? diag_first_error(&quiet) : "other blocks");
 }

@@ -236,20 +236,26 @@ static int count_fitted(const struct solution *solution, int count)
     return fitted;
 }
 
+static double correlation_of(const struct solution *solution, int i, int j)
+{
+    double product = sqrt(fmax(solution->covariance[i][i], 0) * fmax(solution->covariance[j][j], 0));
+    return product > 0 ? fmax(-1, fmin(1, solution->covariance[i][j] / product)) : 0;
+}
+
+/* A scalar that samples hardly determine is not known less well than its bounds say. */
 static void take_solution(const struct family_declaration *family, const struct solution *solution,
                           struct calibration *calibration)
 {
     for (int i = 0; i < family->count; i++) {
+        double range = family->scalars[i].max - family->scalars[i].min;
         calibration->values[i] = solution->values[i];
-        calibration->standard_errors[i] = sqrt(fmax(solution->covariance[i][i], 0));
+        calibration->standard_errors[i] = fmin(sqrt(fmax(solution->covariance[i][i], 0)), range);
         calibration->given[i] = solution->states[i] != PARAMETER_UNFELT;
     }
     for (int i = 1; i < family->count; i++)
-        for (int j = 0; j < i; j++) {
-            double product = calibration->standard_errors[i] * calibration->standard_errors[j];
-            calibration->correlations[i][j] = product > 0 ? solution->covariance[i][j] / product : 0;
-        }
-    calibration->parameters = solution->parameter_sigma;
+        for (int j = 0; j < i; j++)
+            calibration->correlations[i][j] = correlation_of(solution, i, j);
+    calibration->parameters = fmin(solution->parameter_sigma, SIGMA_MOST);
 }
 
 static bool any_fitted(const struct solution *solution, int count)
@@ -283,7 +289,8 @@ static bool run_fit(struct trial *trial, const struct family_declaration *family
                           "every scalar ends at a bound: no device like this takes such times; are they in "
                           "microseconds?");
     take_solution(family, &solution, calibration);
-    calibration->residual = residual_sigma(residuals, trial->count, count_fitted(&solution, family->count));
+    calibration->residual =
+        fmin(residual_sigma(residuals, trial->count, count_fitted(&solution, family->count)), SIGMA_MOST);
     calibration->samples = (int)trial->count;
     return true;
 }

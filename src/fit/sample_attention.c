@@ -1,7 +1,7 @@
 /* Rows of attention.csv: fused attention of `batch` sequences that each attend to `context` tokens, the new
- * ones included. Prefills were timed with the kernel before, which writes new K and V into the cache; in
- * software that fuses RoPE with that write it also reads Q, K and V and writes Q, K and V in the type they
- * are multiplied in. */
+ * ones included. Where a column kv_written does not say 0, prefills were timed with the kernel before, which
+ * writes new K and V into the cache; in software that fuses RoPE with that write it also reads Q, K and V and
+ * writes Q, K and V in the type they are multiplied in. */
 #include "fit/sample_row.h"
 
 #include <stdlib.h>
@@ -55,7 +55,9 @@ static void read_attention(struct sample_row *row)
         row_skip(row, "more KV heads than heads");
     bool decode = strcmp(row_text(row, "phase"), "decode") == 0;
     struct element_type new_type = row_type_named(row, "bf16"); /* as projections leave them */
-    if (!decode)
+    if (row_text(row, "kv_sets")[0] != '\0')
+        op->attention.kv_sets = row_number(row, "kv_sets", 1);
+    if (!decode && strcmp(row_text(row, "kv_written"), "0") != 0)
         add_setup(row, &op->attention, &new_type, &kv);
     op->regime = row->regime = decode ? REGIME_DECODE : REGIME_PREFILL;
     if (segment_regime(&row->sample->segment) != row->regime)

@@ -1,8 +1,7 @@
-/* Rows of gemm.csv: C[m,n] = A[m,k] B[n,k] with the operand types that `dtype` names:
- *   a float type           both operands
- *   fp8_block              B with a scale per 128 x 128, A with one per 128 values
- *   int8_wo, int4_wo       B only, converted in the kernel; A and C in bf16
- *   sq                     both in int8, scales per token and channel */
+/* Rows of gemm.csv: C[m,n] = A[m,k] B[n,k] with the operand types that `dtype` names, or A's alone where
+ * there is a column weight_dtype for B's: a float type           both operands fp8_block              B with
+ * a scale per 128 x 128, A with one per 128 values int8_wo, int4_wo       B only, converted in the kernel; A
+ * and C in bf16 sq                     both in int8, scales per token and channel */
 #include "fit/sample_row.h"
 
 #include <string.h>
@@ -23,13 +22,16 @@ static void read_gemm(struct sample_row *row)
     struct element_type a_type, b_type;
     if (!row_operands(row, "dtype", named, sizeof named / sizeof *named, &a_type, &b_type))
         return;
+    const char *stored = row_text(row, "weight_dtype");
+    if (stored[0] != '\0') {
+        b_type = row_type(row, "weight_dtype");
+        dtype = arena_printf(row->arena, "%s/%s", dtype, stored);
+    }
+    double sets = row_text(row, "weight_sets")[0] != '\0' ? row_number(row, "weight_sets", 1) : WEIGHT_SETS;
     struct op *op = graph_add_op(row->graph, OP_NAME_QKV_PROJ, OP_GEMM, OUTSIDE_LAYERS);
     op->weights = row_weights(row, &b_type, n, k);
-    op->gemm = (struct gemm_work){.n = n,
-                                  .k = k,
-                                  .a_type = a_type,
-                                  .c_type = row->graph->types.activations,
-                                  .weight_sets = WEIGHT_SETS};
+    op->gemm = (struct gemm_work){
+        .n = n, .k = k, .a_type = a_type, .c_type = row->graph->types.activations, .weight_sets = sets};
     if (a_type.format == FORMAT_FP8) /* the layer gets bf16 and quantises it in the time */
         op->gemm.a_from = row->graph->types.activations;
     row->sample->segment = (struct segment){.sequences = 1, .new_tokens = m};

@@ -29,7 +29,10 @@ static void read_mla(struct sample_row *row)
                                             .latent = decode,
                                             .mla = true,
                                             .q_type = q};
-    if (!decode) { /* queries' and keys' rotated parts read and written, the latents written */
+    if (row_text(row, "kv_sets")[0] != '\0')
+        op->attention.kv_sets = row_number(row, "kv_sets", 1);
+    if (!decode && strcmp(row_text(row, "kv_written"), "0") !=
+                       0) { /* queries' and keys' rotated parts read and written, the latents written */
         op->attention.setup_bytes =
             (2 * heads * ROPE + heads * ROPE + LATENT + ROPE) * element_bytes_each(&q) +
             (LATENT + ROPE) * element_bytes_each(&kv);

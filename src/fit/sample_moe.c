@@ -41,6 +41,7 @@ static void add_step(struct sample_row *row, const char *name, double read, doub
     op->stream = (struct stream_work){.read = read,
                                       .written = written,
                                       .flops = 5 * written,
+                                      .exponentials = strcmp(name, OP_NAME_MOE_ACTIVATION) == 0 ? written : 0,
                                       .read_type = row->graph->types.activations,
                                       .write_type = row->graph->types.activations};
     op->rows_factor = 1;
@@ -104,6 +105,11 @@ static void read_moe(struct sample_row *row)
     struct element_type a_type, b_type;
     if (!row_operands(row, "moe_dtype", named, sizeof named / sizeof *named, &a_type, &b_type))
         return;
+    const char *stored = row_text(row, "weight_dtype");
+    if (stored[0] != '\0') {
+        b_type = row_type(row, "weight_dtype");
+        dtype = arena_printf(row->arena, "%s/%s", dtype, stored);
+    }
     if (ep > experts || top_k > experts) {
         row_skip(row, "more ranks or choices than experts");
         return;

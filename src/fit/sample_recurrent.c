@@ -1,6 +1,7 @@
-/* Rows of linear_attention.csv: kernels of gated DeltaNet layers. causal_conv1d_*: the depthwise convolution
- * over queries, keys and values; *gated_delta_rule*: the recurrence. phase context: seq_len new tokens of
- * each of batch_size sequences; generation: one token each on top of a state. */
+/* Rows of linear_attention.csv: kernels of gated DeltaNet and Mamba-1 layers. causal_conv1d_*: the depthwise
+ * convolution over queries, keys and values; *gated_delta_rule*: the recurrence; mamba1_scan: of a state of
+ * head_k_dim values a channel (num_v_heads, head_v_dim 1). phase context: seq_len new tokens of each of
+ * batch_size sequences; generation: one token each on top of a state. */
 #include "fit/sample_row.h"
 
 #include <string.h>
@@ -18,8 +19,9 @@ static void read_recurrent(struct sample_row *row)
     const char *kernel = row_text(row, "kernel_source");
     bool generation = strcmp(row_text(row, "phase"), "generation") == 0;
     bool conv = strstr(kernel, "conv") != NULL;
-    if (!conv && !strstr(kernel, "delta_rule"))
-        row_skip(row, "a kernel other than causal_conv1d and gated_delta_rule");
+    bool mamba = strstr(kernel, "mamba1_scan") != NULL;
+    if (!conv && !mamba && !strstr(kernel, "delta_rule"))
+        row_skip(row, "a kernel other than causal_conv1d, gated_delta_rule and mamba1_scan");
     struct op *op = graph_add_op(row->graph, conv ? OP_NAME_CONV1D : OP_NAME_RECURRENCE,
                                  conv ? OP_CONV : OP_RECURRENT, OUTSIDE_LAYERS);
     int state = graph_add_buffer(row->graph, "state", BUFFER_KV, OUTSIDE_LAYERS);
@@ -35,15 +37,19 @@ static void read_recurrent(struct sample_row *row)
     if (conv)
         op->conv = (struct conv_work){.channels = channels, .width = taps};
     else
-        op->recurrent = (struct recurrent_work){.kind = RECURRENCE_GATED_DELTANET,
+        op->recurrent = (struct recurrent_work){.kind = mamba ? RECURRENCE_MAMBA1 : RECURRENCE_GATED_DELTANET,
                                                 .heads = v_heads,
                                                 .key_dim = k_dim,
                                                 .value_dim = v_dim,
                                                 .chunk = CHUNK};
+    if (!conv && row_text(row, "state_sets")[0] != '\0')
+        op->recurrent.state_sets = row_number(row, "state_sets", 1);
     row->regime = generation ? REGIME_DECODE : REGIME_PREFILL;
     row->sample->segment = (struct segment){
         .sequences = batch, .new_tokens = generation ? 1 : tokens, .context = generation ? tokens : 0};
-    row->dtype = "bfloat16";
+    row->dtype = row->graph->software->activation_type.name[0] != '\0'
+                     ? row->graph->software->activation_type.name
+                     : "bfloat16";
     row->sample->kernel = kernel;
     row->sample->variant = kernel;
     row_shape(row, shape);

@@ -54,6 +54,6 @@ struct sample_schema {
 };
 
 extern const struct sample_schema gemm_samples, attention_samples, moe_samples, mla_samples,
-    recurrent_samples, collective_samples;
+    recurrent_samples, collective_samples, elementwise_samples;
 
 #endif

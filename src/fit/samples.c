@@ -16,8 +16,9 @@ enum {
     BUFFERS_A_SAMPLE = 8
 };
 
-static const struct sample_schema *const schemas[] = {&gemm_samples, &attention_samples, &moe_samples,
-                                                      &mla_samples,  &recurrent_samples, &collective_samples};
+static const struct sample_schema *const schemas[] = {
+    &gemm_samples,      &attention_samples,  &moe_samples,        &mla_samples,
+    &recurrent_samples, &collective_samples, &elementwise_samples};
 
 uint64_t fnv1a(uint64_t hash, const char *text, size_t length)
 {
@@ -167,9 +168,10 @@ static const struct sample_schema *schema_of(struct diag *diag, const struct csv
     if (nearest)
         diag_error(diag, where, "no column \"%s\", which samples of %s have", lacks, nearest->name);
     else
-        diag_error(diag, where,
-                   "the columns are of no known kind of samples: expected device, source, time_us and those "
-                   "of gemm (dtype, m, n, k), attention, moe, mla, linear_attention or collective");
+        diag_error(
+            diag, where,
+            "the columns are of no known kind of samples: expected device, source, time_us and those "
+            "of gemm (dtype, m, n, k), attention, moe, mla, linear_attention, collective or elementwise");
     return NULL;
 }
 
@@ -315,6 +317,8 @@ static bool start_graph(struct sample_row *row, struct arena *scratch, const str
     graph->ops = ARENA_ARRAY(scratch, struct op, OPS_A_SAMPLE);
     graph->buffers = ARENA_ARRAY(scratch, struct buffer, BUFFERS_A_SAMPLE);
     graph->types.activations = row_type_named(row, "bf16");
+    if (software->activation_type.name[0] != '\0')
+        graph->types.activations = software->activation_type;
     graph->types.weights = graph->types.experts = graph->types.kv = graph->types.activations;
     graph->types.state = row_type_named(row, "fp32");
     return (graph->ops && graph->buffers) || diag_error(row->diag, NOWHERE, "out of memory");
@@ -545,6 +549,8 @@ bool samples_target(const struct sample_set *set, const struct sample_block *blo
     system->members = member;
     struct graph_types types = {0};
     element_type_parse("bf16", &types.activations);
+    if (block->software.activation_type.name[0] != '\0')
+        types.activations = block->software.activation_type;
     if (!target_resolve(target, diag, system, &block->software, &types))
         return false;
     target->repeated = true;

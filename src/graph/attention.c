@@ -63,10 +63,13 @@ static void add_rope_and_cache(struct graph *graph, int block, const struct atte
         op->writes_cache = true;
         return;
     }
-    if (rotated > 0)
-        add_stream(graph, OP_NAME_ROPE, OP_ELEMENTWISE, block, q + shard->k_width, q + shard->k_width,
-                   ROPE_FLOPS * rotated)
-            ->rows_factor = rows;
+    if (rotated > 0) {
+        double values = q + shard->k_width;
+        struct op *op =
+            add_stream(graph, OP_NAME_ROPE, OP_ELEMENTWISE, block, values, values, ROPE_FLOPS * rotated);
+        op->rows_factor = rows;
+        op->stream.in_place = values;
+    }
     if (cache == BUFFER_NONE)
         return;
     struct op *op = add_stream(graph, OP_NAME_KV_WRITE, OP_ELEMENTWISE, block, cached, 0, 0);

@@ -47,6 +47,12 @@ struct op *add_linear(struct graph *graph, const char *name, int block, double n
     return op;
 }
 
+void keep_small_wide(struct graph *graph, const struct op *linear)
+{
+    if (!graph->failed && graph->software->wide_small_weights)
+        graph->buffers[linear->weights].type = graph->types.activations;
+}
+
 struct op *add_stream(struct graph *graph, const char *name, enum op_kind kind, int block, double read,
                       double written, double flops)
 {
@@ -91,9 +97,12 @@ void add_block_norm(struct graph *graph, const char *name, int block)
 {
     double hidden = graph->model->hidden, rows = residual_share(graph);
     bool fused = graph->software->fuse_norm_add;
-    if (!fused)
-        add_stream(graph, OP_NAME_RESIDUAL_ADD, OP_ELEMENTWISE, block, 2 * hidden, hidden, hidden)
-            ->rows_factor = rows;
+    if (!fused) {
+        struct op *op =
+            add_stream(graph, OP_NAME_RESIDUAL_ADD, OP_ELEMENTWISE, block, 2 * hidden, hidden, hidden);
+        op->rows_factor = rows;
+        op->stream.in_place = hidden;
+    }
     add_norm(graph, name, block, hidden, 1, fused)->rows_factor = rows;
 }
 

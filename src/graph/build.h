@@ -7,6 +7,9 @@
 /* A linear layer: rows x k times k x n, its weights (with a bias when asked) in a buffer of their own. */
 struct op *add_linear(struct graph *graph, const char *name, int block, double n, double k, bool bias);
 
+/* The layer just added is one of those that some software leaves in the activations' type. */
+void keep_small_wide(struct graph *graph, const struct op *linear);
+
 /* A stream over rows: elements read and written a row, lane FLOPs a row. */
 struct op *add_stream(struct graph *graph, const char *name, enum op_kind kind, int block, double read,
                       double written, double flops);

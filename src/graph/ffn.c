@@ -16,11 +16,13 @@ static void add_gated(struct graph *graph, int block, const struct dense_spec *s
         add_linear(graph, OP_NAME_UP_PROJ, block, width, hidden, spec->bias);
     }
     if (graph->software->fuse_activation) {
-        add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, 2 * width, width,
-                   (ACTIVATION_FLOPS + GATE_FLOPS) * width);
+        struct op *op = add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, 2 * width, width,
+                                   (ACTIVATION_FLOPS + GATE_FLOPS) * width);
+        op->stream.exponentials = op->stream.in_place = width;
         return;
     }
-    add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width, ACTIVATION_FLOPS * width);
+    add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width, ACTIVATION_FLOPS * width)
+        ->stream.exponentials = width;
     add_stream(graph, OP_NAME_ACTIVATION_MUL, OP_ELEMENTWISE, block, 2 * width, width, GATE_FLOPS * width);
 }
 
@@ -32,7 +34,8 @@ void build_ffn(struct graph *graph, int block)
         add_gated(graph, block, spec, width);
     } else {
         add_linear(graph, OP_NAME_UP_PROJ, block, width, hidden, spec->bias);
-        add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width, ACTIVATION_FLOPS * width);
+        add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width, ACTIVATION_FLOPS * width)
+            ->stream.exponentials = width;
     }
     if (spec->sub_norm)
         add_norm(graph, OP_NAME_FFN_SUB_NORM, block, width, 1, false);

@@ -76,9 +76,10 @@ static void add_routed(struct graph *graph, int block, const struct moe_spec *sp
     double pairs = spec->top_k * shard->experts / spec->experts;
     add_stream(graph, OP_NAME_MOE_PERMUTE, OP_GATHER, block, row, row, 0)->rows_factor = pairs;
     add_grouped(graph, OP_NAME_MOE_GATE_UP, block, (spec->gated ? 2 : 1) * shard->width, row, spec, shard);
-    add_stream(graph, OP_NAME_MOE_ACTIVATION, OP_ELEMENTWISE, block, (spec->gated ? 2 : 1) * shard->width,
-               shard->width, 5 * shard->width)
-        ->rows_factor = pairs;
+    struct op *activation = add_stream(graph, OP_NAME_MOE_ACTIVATION, OP_ELEMENTWISE, block,
+                                       (spec->gated ? 2 : 1) * shard->width, shard->width, 5 * shard->width);
+    activation->rows_factor = pairs;
+    activation->stream.exponentials = shard->width;
     add_grouped(graph, OP_NAME_MOE_DOWN, block, row, shard->width, spec, shard);
     /* weighted sum of a token's experts: a multiply-add for each */
     add_stream(graph, OP_NAME_MOE_COMBINE, OP_ELEMENTWISE, block, row, row / spec->top_k, 2 * row)
@@ -92,11 +93,16 @@ static void add_shared(struct graph *graph, int block, const struct moe_spec *sp
     double width = spec->shared_intermediate / (shard->travels ? 1.0 : ffn_ranks(graph));
     double in = (spec->gated ? 2 : 1) * width;
     add_linear(graph, OP_NAME_SHARED_GATE_UP, block, in, hidden, false)->rows_factor = shard->rows;
-    add_stream(graph, OP_NAME_SHARED_ACTIVATION, OP_ELEMENTWISE, block, in, width, 5 * width)->rows_factor =
-        shard->rows;
+    struct op *activation =
+        add_stream(graph, OP_NAME_SHARED_ACTIVATION, OP_ELEMENTWISE, block, in, width, 5 * width);
+    activation->rows_factor = shard->rows;
+    activation->stream.exponentials = width;
     add_linear(graph, OP_NAME_SHARED_DOWN, block, hidden, width, false)->rows_factor = shard->rows;
-    if (spec->shared_gate)
-        add_linear(graph, OP_NAME_SHARED_GATE, block, 1, hidden, false)->rows_factor = shard->rows;
+    if (spec->shared_gate) {
+        struct op *gate = add_linear(graph, OP_NAME_SHARED_GATE, block, 1, hidden, false);
+        gate->rows_factor = shard->rows;
+        keep_small_wide(graph, gate);
+    }
 }
 
 /* A token goes once to each rank that holds columns of one of its experts: of ep places with ranks / ep ranks

@@ -111,6 +111,7 @@ struct attention_work {
      * models' graphs, where these are operators of their own. A new token's bytes moved, its values handled.
      */
     double setup_bytes, setup_values;
+    double kv_sets; /* a benchmark's: copies of the KV cache that take turns; 0: one */
     struct element_type q_type;
 };
 
@@ -123,7 +124,8 @@ struct recurrent_work {
     double heads;
     double key_dim;
     double value_dim;
-    double chunk; /* tokens of a chunk of the chunkwise form in prefill; 1: sequential scan */
+    double state_sets; /* a benchmark's: copies of the states that take turns; 0: one */
+    double chunk;      /* tokens of a chunk of the chunkwise form in prefill; 1: sequential scan */
 };
 
 /* Causal depthwise convolution over `channels` with `width` taps. */
@@ -138,6 +140,8 @@ struct stream_work {
     double read;          /* elements a row */
     double written;       /* elements a row */
     double flops;         /* a row */
+    double in_place;      /* elements a row that are written where they were read */
+    double exponentials;  /* of them, functions such as exp: one FLOP each above */
     double fixed_read;    /* elements read once per execution (norm weights) */
     double token_written; /* ROWS_PAIRS: elements written for each new token */
     double fixed_read_bytes_each;

@@ -4,6 +4,7 @@
 #define RAFTER_GRAPH_OP_NAMES_H
 
 #define OP_NAME_EMBEDDING                "embedding"
+#define OP_NAME_POSITIONS                "positions"
 #define OP_NAME_EMBEDDING_ALLREDUCE      "embedding_allreduce"
 #define OP_NAME_EMBEDDING_PROJ           "embedding_proj"
 #define OP_NAME_EMBEDDING_NORM           "embedding_norm"

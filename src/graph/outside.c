@@ -45,7 +45,7 @@ void build_input(struct graph *graph)
     if (!graph->failed && tp > 1)
         graph->ops[graph->op_count - 1].on_first_stage = true;
     if (model->learned_positions > 0)
-        add_table(graph, "positions", model->learned_positions, model->hidden);
+        add_table(graph, OP_NAME_POSITIONS, model->learned_positions, model->hidden);
     if (model->embedding_dim > 0) {
         struct op *op =
             add_linear(graph, OP_NAME_EMBEDDING_PROJ, OUTSIDE_LAYERS, model->hidden, width, false);

@@ -39,9 +39,11 @@ static void add_recurrence(struct graph *graph, int block, enum recurrence kind,
     op->recurrent.chunk = chunk;
 }
 
-static void linear(struct graph *graph, const char *name, int block, double n, double k, bool bias)
+static struct op *linear(struct graph *graph, const char *name, int block, double n, double k, bool bias)
 {
-    add_linear(graph, name, block, n, k, bias)->rows_factor = attention_share(graph);
+    struct op *op = add_linear(graph, name, block, n, k, bias);
+    op->rows_factor = attention_share(graph);
+    return op;
 }
 
 /* RMS norm times a gate: the norm's 7 FLOPs a value, 4 for the sigmoid or silu, 1 for the product. */
@@ -65,7 +67,7 @@ static void build_mamba1(struct graph *graph, int block, const struct mamba_spec
                    attention_share(graph));
     if (spec->norm_dt_bc)
         add_norm(graph, OP_NAME_DT_BC_NORM, block, small, 1, false)->rows_factor = attention_share(graph);
-    linear(graph, OP_NAME_DT_PROJ, block, inner, spec->dt_rank, true);
+    keep_small_wide(graph, linear(graph, OP_NAME_DT_PROJ, block, inner, spec->dt_rank, true));
     add_recurrence(graph, block, RECURRENCE_MAMBA1, inner, spec->state, 1, 0, 1);
     linear(graph, OP_NAME_OUT_PROJ, block, hidden, inner, false);
 }

@@ -247,6 +247,8 @@ static const struct enum_name operand_names[] = {
     {"int1", FORMAT_INT1},
     {"fp8-block", OPERAND_FP8_BLOCK},
     {"fp4-marlin", OPERAND_FP4_MARLIN},
+    {"int8-k", OPERAND_INT8_K},
+    {"int4-k", OPERAND_INT4_K},
     {NULL, 0},
 };
 
@@ -255,7 +257,25 @@ enum operand operand_of(const struct element_type *type)
     bool blocks = type->grain == GRAIN_BLOCK || type->grain == GRAIN_GROUP;
     if (type->format == FORMAT_FP8 && blocks)
         return OPERAND_FP8_BLOCK;
+    /* more than a scale and a zero point for each group: the scales of smaller ones within it */
+    const double scale_bits_most = 32;
+    if (type->grain == GRAIN_GROUP && type->scale_bits > scale_bits_most)
+        switch (type->format) {
+        case FORMAT_INT8:
+            return OPERAND_INT8_K;
+        case FORMAT_INT4:
+            return OPERAND_INT4_K;
+        default:
+            break;
+        }
     return (enum operand)type->format;
+}
+
+enum operand operand_alike(enum operand operand)
+{
+    if (operand == OPERAND_INT8_K)
+        return (enum operand)FORMAT_INT8;
+    return operand == OPERAND_INT4_K ? (enum operand)FORMAT_INT4 : operand;
 }
 
 enum operand operand_of_marlin(const struct element_type *type)
@@ -355,14 +375,14 @@ static const struct field calibration_fields[] = {
      .offset = offsetof(struct calibration, residual),
      .dimension = DIM_FRACTION,
      .min = 0,
-     .max = 10,
+     .max = SIGMA_MOST,
      .doc = "standard deviation of log(measured / predicted)"},
     {.key = "parameters",
      .kind = FIELD_QUANTITY,
      .offset = offsetof(struct calibration, parameters),
      .dimension = DIM_FRACTION,
      .min = 0,
-     .max = 10,
+     .max = SIGMA_MOST,
      .doc = "standard deviation of log(predicted) that the scalars' own uncertainty causes"},
     {.key = "samples",
      .kind = FIELD_INT,

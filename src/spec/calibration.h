@@ -87,16 +87,20 @@ enum peer_scalar { PEER_T0, PEER_BETA, PEER_STAGE, PEER_SIGNAL };
 
 /* How the second operand (weights, KV cache) is stored, as far as it decides which kernel runs: its number
  * format, for fp8 whether a scale per block makes it another kernel, for experts of fp4 whether Marlin has
- * repacked them. */
+ * repacked them, for integers whether scales of groups are themselves scaled (ggml's k-quants). */
 enum operand {
     OPERAND_ANY = FORMAT_NONE,
     OPERAND_FP8_BLOCK = FORMAT_COUNT, /* below it: enum number_format */
     OPERAND_FP4_MARLIN,
+    OPERAND_INT8_K,
+    OPERAND_INT4_K,
     OPERAND_COUNT
 };
 enum operand operand_of(const struct element_type *type);
 enum operand operand_of_marlin(const struct element_type *type); /* of weights that Marlin multiplies */
-const char *operand_name(enum operand operand);                  /* "any", "int4", "fp8-block" */
+/* What stands for a k-quant where it was not measured itself: blocks of its number format. Others: itself. */
+enum operand operand_alike(enum operand operand);
+const char *operand_name(enum operand operand); /* "any", "int4", "fp8-block" */
 
 /* Declares one scalar: for checks, docs and fits. */
 struct scalar_declaration {
@@ -149,6 +153,9 @@ extern const struct schema calibration_schema;
  * followed by its `size_t` count. Scalars left out take their fallback. Two blocks for one (software,
  * version, family, format, operand) are refused. */
 bool calibrations_read(struct reader *reader, const struct yaml_node *node, void *member);
+
+/* The largest standard deviation of a logarithm that a description may state: nothing is known then. */
+enum { SIGMA_MOST = 10 };
 
 /* Half of a two-sided 90% interval in standard deviations: the normal distribution's 95% quantile. */
 #define SIGMAS_90 1.6448536269514722

@@ -38,6 +38,9 @@
     X("q5_k", FORMAT_INT8, 5, GRAIN_GROUP, 256, 64, 64) /* 176: 8 6-bit scales, fp16; minima alike */        \
     X("q4_k", FORMAT_INT4, 4, GRAIN_GROUP, 256, 64, 64) /* 144: as q5_k */                                   \
     X("q4_0", FORMAT_INT4, 4, GRAIN_GROUP, 32, 16, 0)   /* 18 */                                             \
+    X("q4_1", FORMAT_INT4, 4, GRAIN_GROUP, 32, 16, 16)  /* 20: fp16 scale and minimum */                     \
+    X("q5_0", FORMAT_INT8, 5, GRAIN_GROUP, 32, 16, 0)   /* 22 */                                             \
+    X("q5_1", FORMAT_INT8, 5, GRAIN_GROUP, 32, 16, 16)  /* 24 */                                             \
     X("q3_k", FORMAT_INT4, 3, GRAIN_GROUP, 256, 112, 0) /* 110: 16 6-bit scales, fp16 */                     \
     X("q2_k", FORMAT_INT2, 2, GRAIN_GROUP, 256, 80, 80) /* 84: 16 4-bit scales, fp16; minima alike */
 

@@ -32,15 +32,21 @@ static bool take(struct cursor *cursor, size_t count, const char **bytes)
     return true;
 }
 
+static uint64_t little_endian(const char *bytes, size_t width)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < width; i++)
+        value |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    return value;
+}
+
 /* A little-endian number of 1, 2, 4 or 8 bytes. */
 static bool take_unsigned(struct cursor *cursor, size_t width, uint64_t *value)
 {
     const char *bytes = NULL;
     if (!take(cursor, width, &bytes))
         return false;
-    *value = 0;
-    for (size_t i = 0; i < width; i++)
-        *value |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    *value = little_endian(bytes, width);
     return true;
 }
 
@@ -184,12 +190,9 @@ static bool take_array(struct cursor *cursor, struct gguf_pair *pair)
     return true;
 }
 
-static bool take_pair(struct cursor *cursor, struct gguf_pair *pair)
+static bool take_value(struct cursor *cursor, struct gguf_pair *pair)
 {
     uint64_t bits;
-    if (!take_name(cursor, &pair->key) || !take_type(cursor, &pair->type))
-        return false;
-    pair->at = cursor->at;
     if (pair->type == GGUF_STRING)
         return take_string(cursor, &pair->string, &pair->length);
     if (pair->type == GGUF_ARRAY)
@@ -200,12 +203,21 @@ static bool take_pair(struct cursor *cursor, struct gguf_pair *pair)
     return true;
 }
 
+static bool take_pair(struct cursor *cursor, struct gguf_pair *pair)
+{
+    if (!take_name(cursor, &pair->key) || !take_type(cursor, &pair->type))
+        return false;
+    pair->at = cursor->at;
+    bool taken = take_value(cursor, pair);
+    pair->end = cursor->at;
+    return taken;
+}
+
 /* ---- tensors ---- */
 
 static bool take_tensor(struct cursor *cursor, struct gguf_tensor *tensor)
 {
     uint32_t dimensions;
-    uint64_t offset;
     tensor->at = cursor->at;
     if (!take_name(cursor, &tensor->name) || !take_u32(cursor, &dimensions))
         return false;
@@ -221,7 +233,7 @@ static bool take_tensor(struct cursor *cursor, struct gguf_tensor *tensor)
     }
     if (!(tensor->elements >= 1 && tensor->elements < 0x1p53))
         return fail(cursor, tensor->at, "a tensor has no elements, or more than 2^53");
-    return take_u32(cursor, &tensor->type) && take_unsigned(cursor, 8, &offset);
+    return take_u32(cursor, &tensor->type) && take_unsigned(cursor, 8, &tensor->offset);
 }
 
 /* ---- the header ---- */
@@ -285,7 +297,7 @@ bool gguf_header_parse(struct gguf_header *header, struct arena *arena, struct d
                        const char *bytes, size_t length)
 {
     struct cursor cursor = {.bytes = bytes, .length = length, .name = name, .arena = arena, .diag = diag};
-    *header = (struct gguf_header){.name = name};
+    *header = (struct gguf_header){.name = name, .bytes = bytes, .byte_count = length};
     if (!take_start(&cursor, header))
         return false;
     header->pairs = ARENA_ARRAY(arena, struct gguf_pair, header->pair_count + 1);
@@ -298,6 +310,7 @@ bool gguf_header_parse(struct gguf_header *header, struct arena *arena, struct d
     for (size_t i = 0; i < header->tensor_count; i++)
         if (!take_tensor(&cursor, &header->tensors[i]))
             return false;
+    header->end = cursor.at;
     return sort(&cursor, header);
 }
 
@@ -315,6 +328,47 @@ const struct gguf_tensor *gguf_tensor(const struct gguf_header *header, const ch
     if (header->tensor_count == 0)
         return NULL;
     return bsearch(&wanted, header->tensors, header->tensor_count, sizeof wanted, by_name);
+}
+
+/* ---- elements ---- */
+
+/* Parsing has seen every element, so that lengths are checked here only against misuse. */
+enum { ARRAY_HEAD = 4 + 8 }; /* bytes of an array's type and count */
+
+struct gguf_elements gguf_elements(const struct gguf_header *header, const struct gguf_pair *pair)
+{
+    struct gguf_elements elements = {.bytes = header->bytes, .length = header->byte_count};
+    if (pair->type != GGUF_ARRAY || pair->at > elements.length || elements.length - pair->at < ARRAY_HEAD)
+        return elements;
+    elements.at = pair->at + ARRAY_HEAD;
+    elements.of = pair->of;
+    elements.left = pair->length;
+    return elements;
+}
+
+bool gguf_next_string(struct gguf_elements *elements, const char **string, size_t *length)
+{
+    if (elements->left == 0 || elements->of != GGUF_STRING || elements->length - elements->at < 8)
+        return false;
+    uint64_t count = little_endian(elements->bytes + elements->at, 8);
+    if (count > elements->length - elements->at - 8)
+        return false;
+    *string = elements->bytes + elements->at + 8;
+    *length = (size_t)count;
+    elements->at += 8 + *length;
+    elements->left--;
+    return true;
+}
+
+bool gguf_next_number(struct gguf_elements *elements, double *number)
+{
+    size_t width = type_width(elements->of);
+    if (elements->left == 0 || width == 0 || elements->length - elements->at < width)
+        return false;
+    *number = as_number(elements->of, little_endian(elements->bytes + elements->at, width));
+    elements->at += width;
+    elements->left--;
+    return true;
 }
 
 /* ---- files ---- */

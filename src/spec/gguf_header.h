@@ -39,6 +39,7 @@ struct gguf_pair {
     enum gguf_type of;     /* ARRAY: its elements' type */
     const double *numbers; /* ARRAY of numbers or bools of at most GGUF_NUMBERS_MOST; else NULL */
     size_t at;             /* byte where the value begins */
+    size_t end;            /* byte behind it */
 };
 
 struct gguf_tensor {
@@ -47,16 +48,20 @@ struct gguf_tensor {
     uint64_t size[4]; /* fastest first; 1 beyond dimensions */
     uint32_t type;    /* ggml's number */
     double elements;
-    size_t at; /* byte where its entry begins */
+    uint64_t offset; /* of its data, from the beginning of all data; unchecked */
+    size_t at;       /* byte where its entry begins */
 };
 
 struct gguf_header {
-    const char *name; /* for messages */
+    const char *name;  /* for messages */
+    const char *bytes; /* what was parsed, which must outlive this */
+    size_t byte_count;
     uint32_t version;
     struct gguf_pair *pairs;
     size_t pair_count;
     struct gguf_tensor *tensors;
     size_t tensor_count;
+    size_t end; /* byte behind the header; the data begins at the next multiple of the alignment */
 };
 
 /* Bounds far above any model. GGUF_BYTES_MOST is what is read of a file: headers of large vocabularies take
@@ -80,6 +85,22 @@ char *gguf_read(struct arena *arena, struct diag *diag, const char *path, size_t
  * false with an error. */
 bool gguf_header_parse(struct gguf_header *header, struct arena *arena, struct diag *diag, const char *name,
                        const char *bytes, size_t length);
+
+/* A walk over an array's elements, where they lie in the header's bytes: long arrays need no memory. */
+struct gguf_elements {
+    const char *bytes;
+    size_t length, at; /* of bytes */
+    enum gguf_type of;
+    size_t left; /* elements to come */
+};
+
+/* From the first element of an ARRAY of a header that was parsed. */
+struct gguf_elements gguf_elements(const struct gguf_header *header, const struct gguf_pair *pair);
+
+/* The next element of an array of strings (bytes, not terminated), or of numbers or bools. false: no more, or
+ * another type. */
+bool gguf_next_string(struct gguf_elements *elements, const char **string, size_t *length);
+bool gguf_next_number(struct gguf_elements *elements, double *number);
 
 /* By key; NULL when there is none. */
 const struct gguf_pair *gguf_pair(const struct gguf_header *header, const char *key);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { KEY_MOST = 128, TYPES_MOST = 64 };
+enum { GEMMA2_WINDOW = 4096 }; /* where older files leave it out, as llama.cpp takes it */
 
 /* ---- what the architectures do not store ---- */
 
@@ -49,6 +50,9 @@ static const struct gguf_architecture architectures[] = {
     {"dbrx", "DbrxForCausalLM", WINDOW_NONE, false, false},
     {"grok", "Grok1ModelForCausalLM", WINDOW_NONE, false, false},
     {"mamba", "MambaForCausalLM", WINDOW_NONE, true, false},
+    {"olmoe", "OlmoeForCausalLM", WINDOW_NONE, false, false},
+    {"granite", "GraniteForCausalLM", WINDOW_NONE, false, false},
+    {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false},
 };
 
 /* ggml's numbers of types that rafter knows; iq4_nl stores as many bits as q4_0. */
@@ -57,10 +61,12 @@ static const struct {
     const char *type; /* NULL: rafter has no such type */
     const char *ggml;
 } types[] = {
-    {0, "fp32", "F32"},     {1, "fp16", "F16"},   {2, "q4_0", "Q4_0"},    {3, NULL, "Q4_1"},
-    {6, NULL, "Q5_0"},      {7, NULL, "Q5_1"},    {8, "q8_0", "Q8_0"},    {10, "q2_k", "Q2_K"},
-    {11, "q3_k", "Q3_K"},   {12, "q4_k", "Q4_K"}, {13, "q5_k", "Q5_K"},   {14, "q6_k", "Q6_K"},
-    {20, "q4_0", "IQ4_NL"}, {30, "bf16", "BF16"}, {39, "mxfp4", "MXFP4"},
+    {0, "fp32", "F32"},     {1, "fp16", "F16"},    {2, "q4_0", "Q4_0"},    {3, "q4_1", "Q4_1"},
+    {6, "q5_0", "Q5_0"},    {7, "q5_1", "Q5_1"},   {8, "q8_0", "Q8_0"},    {10, "q2_k", "Q2_K"},
+    {11, "q3_k", "Q3_K"},   {12, "q4_k", "Q4_K"},  {13, "q5_k", "Q5_K"},   {14, "q6_k", "Q6_K"},
+    {20, "q4_0", "IQ4_NL"}, {30, "bf16", "BF16"},  {39, "mxfp4", "MXFP4"}, {16, NULL, "IQ2_XXS"},
+    {17, NULL, "IQ2_XS"},   {18, NULL, "IQ3_XXS"}, {19, NULL, "IQ1_S"},    {21, NULL, "IQ3_S"},
+    {22, NULL, "IQ2_S"},    {23, NULL, "IQ4_XS"},  {29, NULL, "IQ1_M"},
 };
 
 /* ---- look-ups ---- */
@@ -156,7 +162,8 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
     int usual = heads > 0 ? model->hidden / heads : 1;
     int width = number(reading, "attention.key_length", layer, usual);
     int value = number(reading, "attention.value_length", layer, width);
-    int window = number(reading, "attention.sliding_window", layer, 0);
+    bool gemma2 = strcmp(reading->architecture->name, "gemma2") == 0;
+    int window = number(reading, "attention.sliding_window", layer, gemma2 ? GEMMA2_WINDOW : 0);
     bool fused = there(reading, layer, "attn_qkv.bias");
     block->mixer = MIXER_ATTENTION;
     block->attention = (struct attention_spec){

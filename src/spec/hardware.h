@@ -20,6 +20,7 @@ struct memory_tier {
     double usable;          /* bytes left by the driver; 0: all */
     double bandwidth;       /* byte/s read, data sheet (or published microbenchmark, as the source says) */
     double write_bandwidth; /* byte/s; 0: as read */
+    double unit_bandwidth;  /* byte/s that one unit alone reaches of a shared tier; 0: all of it */
     double latency;         /* s */
     double granularity;     /* bytes of the smallest access */
     double energy;          /* J/byte */
@@ -119,6 +120,10 @@ struct device {
     int unverified; /* figures groups whose source is "unverified" */
     struct source_location where;
 };
+
+/* A copy of the device with `units` of its units at work: rates of arithmetic are their share, a shared tier
+ * gives what so many draw from it, up to its bandwidth. NULL: out of memory. */
+struct device *device_with_units(struct arena *arena, const struct device *device, int units);
 
 /* The memory the weights and the KV cache live in: the first tier that is no cache. */
 const struct memory_tier *device_memory(const struct device *device);

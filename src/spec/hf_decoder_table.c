@@ -126,6 +126,10 @@ static const struct hf_experts qwen_shared_experts = {.rule = HF_EXPERTS_STEP,
                                                       .shared_intermediate =
                                                           "shared_expert_intermediate_size",
                                                       .traits = HF_SHARED_GATE};
+static const struct hf_experts olmoe_experts = {.rule = HF_EXPERTS_ALL,
+                                                .experts = "num_experts",
+                                                .top_k = "num_experts_per_tok",
+                                                .intermediate = "intermediate_size"};
 static const struct hf_experts deepseek_experts = {.rule = HF_EXPERTS_AFTER,
                                                    .experts = "n_routed_experts",
                                                    .top_k = "num_experts_per_tok",
@@ -242,6 +246,10 @@ const struct hf_decoder hf_decoders[] = {
      .qkv_bias = "attention_bias", .o_bias = "attention_bias"},
     {ROW("MiniMaxM2ForCausalLM", "minimax_m2", usual_names), .experts = &minimax_experts,
      .traits = HF_GATED | HF_QK_NORM | HF_QK_NORM_ALL},
+    {ROW("OlmoeForCausalLM", "olmoe", usual_names), .experts = &olmoe_experts,
+     .traits = HF_GATED | HF_QK_NORM | HF_QK_NORM_ALL, .qkv_bias = "attention_bias",
+     .o_bias = "attention_bias"},
+    {ROW("GraniteForCausalLM", "granite", usual_names), .traits = HF_GATED, LLAMA_BIASES},
     {ROW("DbrxForCausalLM", "dbrx", dbrx_names), .experts = &dbrx_experts,
      .traits = HF_LAYER_NORM | HF_GATED},
     {ROW("Grok1ModelForCausalLM", "grok-1", usual_names), .experts = &local_experts,

@@ -49,8 +49,26 @@ struct software {
     bool copy_kv;           /* the KV cache grows by concatenation: each step reads and rewrites it */
     bool expand_gqa;        /* K and V are repeated to all heads in memory before attention */
     bool absorb_mla;        /* decode attends in the latent space */
-    int attention_kernels;  /* enum attention_kernels: decode's */
-    int expert_kernels;     /* enum expert_kernels */
+    struct element_type activation_type; /* that it carries activations in; no name: the model's */
+    bool quantizes_embedding; /* a type asked of the weights is that of the embedding table and the output
+                                 head too */
+    bool wide_small_weights;  /* dt's projection and the shared experts' gate stay in the activations' type,
+                                 as routers and convolutions do everywhere */
+    bool integer_products; /* weights of integers are multiplied by activations that the product itself makes
+                              8-bit integers of, a scale for each block of weights */
+    int gemv_rows; /* products of up to so many rows read each weight once and keep all rows' sums, without
+                      tiles; 0: the faster of the two, whatever the rows */
+    int panel_columns; /* products of more rows unpack panels of so many columns of weights, by which up to */
+    int panel_rows;    /* so many rows are multiplied before they are unpacked again; 0: tiles */
+    bool bf16_products; /* products of more rows than that round fp32 activations to bf16 for 16-bit weights,
+                           where the device's bf16 is faster than its fp32 */
+    bool scan_recurrences; /* recurrences go token by token in prefill too */
+    int attention_tile;    /* KV tokens in whole numbers of which prefill attention works; 0: 16 KB of K */
+    int solo_values; /* operators between products that write at most so many values are run by one core,
+                        which starts no others; 0: none is */
+    bool own_rows;   /* a core works on the same rows in each operator: its own caches keep them */
+    int attention_kernels; /* enum attention_kernels: decode's */
+    int expert_kernels;    /* enum expert_kernels */
 
     /* memory */
     double context_bytes;      /* CUDA context, libraries, per device */

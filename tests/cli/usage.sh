@@ -19,7 +19,7 @@ refuses 'unknown command ""' ""
 refuses 'did you mean compare?' help compair
 
 # every command has a page with examples
-for command in estimate ops compare solve sensitivity fit validate diff plot list show explain completion help version; do
+for command in estimate ops compare solve sensitivity fit run validate diff plot list show explain completion help version; do
     accepts "$command" --help
     check "$command --help has a usage line" says "usage: rafter $command"
     check "$command --help has examples" says "examples:"

@@ -336,3 +336,30 @@ Test(cost_gemm, bias_is_a_weight)
     check_close(with - without, 2000, 1e-12, "bias bytes");
     fixture_end(&f);
 }
+
+/* 32 columns a panel, unpacked for every 500 rows, on 108 units. */
+Test(cost_gemm, panels_equal_the_plain_formula_and_pad_no_rows)
+{
+    struct dice dice = {11};
+    for (int i = 0; i < 200; i++) {
+        struct fixture f;
+        fixture_start(&f);
+        fixture_calibrate(&f);
+        f.software.gemv_rows = 8;
+        f.software.panel_columns = 32;
+        f.software.panel_rows = 500;
+        double m = roll_size(&dice, 9, 20000), n = roll_size(&dice, 1, 30000), k = roll_size(&dice, 1, 30000);
+        fixture_gemm(&f, n, k, "bf16");
+        fixture_prepare(&f);
+        double activations = m * (n + k) * 2,
+               dram = n * k * 2 + fmax(0, activations - f.tiers[0].capacity / 2);
+        double even = ceil(n / 32) / 108, whole = ceil(even * (1 - 1e-12)), units = 108;
+        double multiply = (even > 1 ? whole : even) * 32 * k * m * 2 * units / (0.8 * 312e12);
+        double unpack = whole * ceil(m / 500) * 32 * k * 4 * units / (0.8 * 5e12);
+        double time =
+            2e-6 + 2e-6 + plain_join(multiply + unpack + m * k * 4 / (0.8 * 5e12), dram / (0.8 * 2e12));
+        check_close(cost_of_rows(&f, 0, m).time, time, 1e-9, "panels");
+        check_not_faster(cost_of_rows(&f, 0, m + 1).time, time * (1 - 1e-12), "one more row");
+        fixture_end(&f);
+    }
+}

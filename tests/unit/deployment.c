@@ -85,6 +85,35 @@ Test(deployment, the_least_questions_are_answered)
     }
 }
 
+/* ---- types ---- */
+
+static const char *weight_type(const struct asked *asked, const char *op)
+{
+    const struct graph *graph = &plan_of(asked)->graph;
+    for (int i = 0; i < graph->op_count; i++)
+        if (strcmp(graph->ops[i].name, op) == 0 && graph->ops[i].weights != BUFFER_NONE)
+            return graph->buffers[graph->ops[i].weights].type.name;
+    return "";
+}
+
+Test(deployment, software_says_which_weights_follow_the_type_that_is_asked)
+{
+    struct question question = llama(1, 100, 10);
+    question.model = "mamba-2.8b";
+    question.weights = "int8";
+    struct asked gpu = answered(&question);
+    cr_expect_str_eq(weight_type(&gpu, OP_NAME_LM_HEAD), "fp16");
+    cr_expect_str_eq(weight_type(&gpu, OP_NAME_DT_PROJ), "int8");
+    asked_free(&gpu);
+    question.device = "13900k";
+    question.software = "rafter-exec";
+    struct asked cpu = answered(&question);
+    cr_expect_str_eq(weight_type(&cpu, OP_NAME_LM_HEAD), "int8");
+    cr_expect_str_eq(weight_type(&cpu, OP_NAME_X_PROJ), "int8");
+    cr_expect_str_eq(weight_type(&cpu, OP_NAME_DT_PROJ), "fp32");
+    asked_free(&cpu);
+}
+
 /* ---- money ---- */
 
 Test(deployment, rent_covers_electricity)

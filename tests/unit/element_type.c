@@ -53,8 +53,9 @@ Test(element_type, one_superblock_takes_its_bytes)
     const struct {
         const char *name;
         double elements, bytes;
-    } cases[] = {{"q8_0", 32, 34},   {"q4_0", 32, 18},   {"q2_k", 256, 84}, {"q3_k", 256, 110},
-                 {"q4_k", 256, 144}, {"q5_k", 256, 176}, {"q6_k", 256, 210}};
+    } cases[] = {{"q8_0", 32, 34},   {"q4_0", 32, 18},  {"q4_1", 32, 20},   {"q5_0", 32, 22},
+                 {"q5_1", 32, 24},   {"q2_k", 256, 84}, {"q3_k", 256, 110}, {"q4_k", 256, 144},
+                 {"q5_k", 256, 176}, {"q6_k", 256, 210}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct element_type type = parsed(cases[i].name);
         cr_assert_float_eq(element_bytes(&type, 1, cases[i].elements), cases[i].bytes, 1e-9, "%s",

@@ -256,3 +256,35 @@ Test(file, standard_output_is_written_where_it_stands)
     cr_expect(written);
     expect_content(path, "before after");
 }
+
+Test(file, pieces)
+{
+    struct file_writer writer;
+    cr_assert(file_write(&diag, path, "old", 3));
+    cr_assert(file_writer_open(&writer, &diag, path));
+    cr_assert(file_writer_add(&writer, &diag, "one ", 4));
+    cr_assert(file_writer_add(&writer, &diag, "two", 3));
+    expect_content(path, "old");
+    cr_assert(file_writer_close(&writer, &diag, true));
+    expect_content(path, "one two");
+    cr_expect_eq(entries(), 1);
+}
+
+Test(file, pieces_not_kept)
+{
+    struct file_writer writer;
+    cr_assert(file_writer_open(&writer, &diag, path));
+    cr_assert(file_writer_add(&writer, &diag, "one", 3));
+    cr_assert(file_writer_close(&writer, &diag, false));
+    cr_expect_eq(entries(), 0);
+}
+
+Test(file, pieces_for_a_full_device)
+{
+    struct file_writer writer;
+    cr_assert(file_writer_open(&writer, &diag, "/dev/full"));
+    cr_expect_not(file_writer_add(&writer, &diag, "one", 3));
+    cr_expect_not(file_writer_add(&writer, &diag, "two", 3));
+    cr_expect_not(file_writer_close(&writer, &diag, true));
+    expect_error("cannot write: No space left on device");
+}

@@ -114,7 +114,7 @@ static void expect_error(const char *line)
     cr_expect_str_eq(diag_first_error(&diag), line);
 }
 
-enum { F32 = 0, F16 = 1, Q4_1 = 3, Q8_0 = 8, Q4_K = 12, Q6_K = 14, MXFP4 = 39 };
+enum { F32 = 0, F16 = 1, Q8_0 = 8, Q4_K = 12, Q6_K = 14, IQ4_XS = 23, MXFP4 = 39 };
 
 /* A Llama of 2 layers, 512 wide, 8 heads and 2 for keys; experts > 0: a Mixtral. */
 static void make_llama(const char *architecture, uint32_t type, int experts)
@@ -195,6 +195,44 @@ Test(gguf_header, pairs_and_tensors)
     cr_expect_null(gguf_pair(&header, "a"));
     cr_expect_eq(gguf_tensor(&header, "b")->elements, 3072);
     cr_expect_eq(gguf_tensor(&header, "b")->type, Q4_K);
+}
+
+Test(gguf_header, elements_of_arrays)
+{
+    struct gguf_header header;
+    add_text(&pair_part, "a.words");
+    add_number(&pair_part, GGUF_ARRAY, 4);
+    add_number(&pair_part, GGUF_STRING, 4);
+    add_number(&pair_part, 2, 8);
+    add_text(&pair_part, "one");
+    add_text(&pair_part, "");
+    pairs++;
+    pair_array("a.long", GGUF_I16, 5000, 2);
+    pair_number("a.number", 7);
+    put_together(3);
+    cr_assert(parse(&header), "%s", diag_first_error(&diag));
+
+    struct gguf_elements words = gguf_elements(&header, gguf_pair(&header, "a.words"));
+    const char *string = NULL;
+    size_t length = 9;
+    double number = 0;
+    cr_expect_not(gguf_next_number(&words, &number), "strings are no numbers");
+    cr_assert(gguf_next_string(&words, &string, &length));
+    cr_expect(length == 3 && memcmp(string, "one", 3) == 0);
+    cr_assert(gguf_next_string(&words, &string, &length));
+    cr_expect_eq(length, 0);
+    cr_expect_not(gguf_next_string(&words, &string, &length));
+
+    struct gguf_elements numbers = gguf_elements(&header, gguf_pair(&header, "a.long"));
+    cr_expect_not(gguf_next_string(&numbers, &string, &length));
+    for (int i = 1; i <= 5000; i++) {
+        cr_assert(gguf_next_number(&numbers, &number));
+        cr_assert_eq(number, i);
+    }
+    cr_expect_not(gguf_next_number(&numbers, &number));
+
+    struct gguf_elements none = gguf_elements(&header, gguf_pair(&header, "a.number"));
+    cr_expect_not(gguf_next_number(&none, &number), "no array");
 }
 
 Test(gguf_header, every_prefix_is_refused)
@@ -388,8 +426,8 @@ Test(gguf_header, tensors_that_the_dimensions_do_not_explain)
 
 Test(gguf_header, types_that_rafter_does_not_know)
 {
-    make_llama("llama", Q4_1, 0);
-    expect_import_error("a.gguf: error: most matrices are of ggml's type Q4_1, which rafter does not know");
+    make_llama("llama", IQ4_XS, 0);
+    expect_import_error("a.gguf: error: most matrices are of ggml's type IQ4_XS, which rafter does not know");
 }
 
 Test(gguf_header, architectures)

@@ -109,6 +109,8 @@ Test(published, tables_are_current)
     add_static(&document);
     text_add(&document, "\n");
     text_add(&document, read_text(SOURCE_DIR "/validation/recorded/operators.md"));
+    text_add(&document, "\n");
+    text_add(&document, read_text(SOURCE_DIR "/validation/recorded/executor.md"));
     if (getenv("RAFTER_UPDATE_GOLDEN"))
         cr_assert(file_write(&diag, SOURCE_DIR "/docs/validation.md", document.data, document.length), "%s",
                   diag_first_error(&diag));
