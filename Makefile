@@ -128,6 +128,7 @@ test: setup-test
 golden: setup-test
 	+@$(MAKE) all
 	@scripts/readme
+	@scripts/record-executor
 	+@RAFTER_UPDATE_GOLDEN=1 $(MAKE) run-tests
 asan: setup-test
 	+@$(MAKE) run-tests BUILD=build/asan PROGRAM=build/asan/rafter LIBRARY=build/asan/librafter.a \

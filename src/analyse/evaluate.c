@@ -12,8 +12,9 @@ static const char *first_reason(const struct diag *diag)
     return diag_first_error(diag);
 }
 
-bool evaluate(struct evaluator *evaluator, const struct question *question, struct answer *answer,
-              struct breakdown *breakdown, const char **reason)
+/* NULL with the reason. */
+static struct resolved *resolve(struct evaluator *evaluator, const struct question *question,
+                                struct estimate_scratch **scratch, const char **reason)
 {
     struct arena *arena = evaluator->scratch;
     if (evaluator->watch)
@@ -26,15 +27,36 @@ bool evaluate(struct evaluator *evaluator, const struct question *question, stru
     evaluator->evaluations++;
     *reason = "out of memory";
     if (!resolved)
-        return false;
+        return NULL;
     if (!question_resolve(resolved, arena, &diag, &catalogue, question)) {
         *reason = first_reason(&diag);
-        return false;
+        return NULL;
     }
-    struct estimate_scratch *scratch = estimate_scratch_new(arena, &resolved->deployment);
-    if (!scratch)
+    *scratch = estimate_scratch_new(arena, &resolved->deployment);
+    return *scratch ? resolved : NULL;
+}
+
+bool evaluate(struct evaluator *evaluator, const struct question *question, struct answer *answer,
+              struct breakdown *breakdown, const char **reason)
+{
+    struct estimate_scratch *scratch;
+    struct resolved *resolved = resolve(evaluator, question, &scratch, reason);
+    if (!resolved)
         return false;
     estimate(&resolved->deployment, &resolved->request, &resolved->workload.slo, scratch, answer, breakdown);
+    return true;
+}
+
+bool evaluate_whole(struct evaluator *evaluator, const struct question *question, struct evaluated *evaluated,
+                    const char **reason)
+{
+    struct estimate_scratch *scratch;
+    struct resolved *resolved = resolve(evaluator, question, &scratch, reason);
+    if (!resolved)
+        return false;
+    evaluated->resolved = resolved;
+    estimate(&resolved->deployment, &resolved->request, &resolved->workload.slo, scratch, &evaluated->answer,
+             &evaluated->breakdown);
     return true;
 }
 
@@ -66,11 +88,29 @@ const char *limit_name(enum limit limit)
     return names[limit];
 }
 
+/* The memory that is fullest: the device's own, or another that a technique places something in. */
+static void fullest_memory(const struct memory_plan *memory, double *bytes, double *capacity)
+{
+    *bytes = memory->total;
+    *capacity = memory->capacity;
+    for (int i = 0; i < memory->elsewhere_count; i++) {
+        const struct memory_elsewhere *place = &memory->elsewhere[i];
+        if (place->bytes * *capacity > *bytes * place->capacity) {
+            *bytes = place->bytes;
+            *capacity = place->capacity;
+        }
+    }
+}
+
 double limit_bound(const struct limits *limits, const struct answer *answer, enum limit limit)
 {
+    double bytes, capacity;
     switch (limit) {
     case LIMIT_MEMORY:
-        return limits->any_memory ? 0 : answer->memory.capacity;
+        fullest_memory(&answer->memory, &bytes, &capacity);
+        if (limits->memory > 0)
+            capacity = fmin(limits->memory, capacity);
+        return limits->any_memory ? 0 : capacity;
     case LIMIT_TTFT:
         return limits->ttft;
     case LIMIT_TPOT:
@@ -88,9 +128,11 @@ double limit_bound(const struct limits *limits, const struct answer *answer, enu
 
 double limit_figure(const struct answer *answer, enum limit limit)
 {
+    double bytes, capacity;
     switch (limit) {
     case LIMIT_MEMORY:
-        return answer->memory.total;
+        fullest_memory(&answer->memory, &bytes, &capacity);
+        return bytes;
     case LIMIT_TTFT:
         return answer->ttft_s;
     case LIMIT_TPOT:
@@ -113,8 +155,9 @@ double limits_strain(const struct limits *limits, const struct answer *answer, e
     for (int l = LIMIT_MEMORY; l <= LIMIT_THROUGHPUT; l++) {
         double bound = limit_bound(limits, answer, (enum limit)l),
                found = limit_figure(answer, (enum limit)l);
-        /* a single token has no time between tokens to limit */
-        if (!(bound > 0) || (l == LIMIT_TPOT && isnan(found)))
+        /* a single token has no time between tokens to limit; that of several calls is unknown */
+        bool single = l == LIMIT_TPOT && isnan(found) && answer->output_tokens <= answer->calls;
+        if (!(bound > 0) || single)
             continue;
         double here = l == LIMIT_THROUGHPUT ? bound / found : found / bound;
         if (isnan(here))

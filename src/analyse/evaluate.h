@@ -21,7 +21,16 @@ const struct workload *question_workload(struct arena *arena, struct diag *diag,
                                          const struct catalogue *catalogue, const struct question *question);
 
 /* Resolves and answers a question; false when it cannot be (a count that does not divide, a context too
- * long), with the first reason in `reason`, which lives until the next evaluation. breakdown may be NULL. */
+ * long), with the first reason in `reason`, which lives until the next evaluation. */
+struct evaluated {
+    const struct resolved *resolved; /* until the next evaluation */
+    struct answer answer;
+    struct breakdown breakdown;
+};
+bool evaluate_whole(struct evaluator *evaluator, const struct question *question, struct evaluated *evaluated,
+                    const char **reason);
+
+/* The answer alone, or with its breakdown. */
 bool evaluate(struct evaluator *evaluator, const struct question *question, struct answer *answer,
               struct breakdown *breakdown, const char **reason);
 
@@ -30,6 +39,7 @@ struct limits {
     double ttft, tpot, latency; /* s, at most */
     double usd_per_million;     /* per million output tokens, at most */
     double throughput;          /* tokens/s over the system, at least */
+    double memory;              /* bytes of a device, at most; 0: all it has */
     bool any_memory;
 };
 

@@ -5,32 +5,6 @@
 
 enum { CANDIDATES_MOST = 4096 };
 
-const char *objective_name(enum objective objective)
-{
-    static const char *const names[OBJECTIVE_COUNT] = {"throughput", "latency", "ttft", "tpot", "cost"};
-    return names[objective];
-}
-
-/* Smaller is better. */
-static double score(const struct answer *answer, enum objective objective)
-{
-    switch (objective) {
-    case OBJECTIVE_THROUGHPUT:
-        return -answer->throughput_tokens_per_s;
-    case OBJECTIVE_LATENCY:
-        return answer->latency_s;
-    case OBJECTIVE_TTFT:
-        return answer->ttft_s;
-    case OBJECTIVE_TPOT:
-        return isnan(answer->tpot_s) ? answer->latency_s : answer->tpot_s;
-    case OBJECTIVE_COST:
-        return isnan(answer->cost_usd) ? INFINITY : answer->cost_usd;
-    case OBJECTIVE_COUNT:
-        break;
-    }
-    return INFINITY;
-}
-
 struct ranked {
     struct candidate candidate;
     double score;
@@ -99,7 +73,7 @@ static void try_split(struct walk *walk, int tp, int pp, int dp, int ep, int rep
     }
     merge_replicas(&candidate->answer, replicas, walk->batch, question.batch);
     candidate->strain = limits_strain(walk->limits, &candidate->answer, &candidate->tightest);
-    ranked->score = score(&candidate->answer, walk->objective);
+    ranked->score = objective_score(&candidate->answer, walk->objective);
     search->count++;
     search->kept += candidate->strain <= 1;
 }

@@ -3,6 +3,7 @@
 #define RAFTER_ANALYSE_PARALLEL_SEARCH_H
 
 #include "analyse/evaluate.h"
+#include "analyse/objective.h"
 
 /* One way: `replicas` independent deployments of tp * pp * dp devices each share the batch. Figures of the
  * answer are of the whole pool: throughput, energy and cost of all replicas; times and memory of one. */
@@ -13,16 +14,6 @@ struct candidate {
     double strain; /* limits_strain */
     enum limit tightest;
 };
-
-enum objective {
-    OBJECTIVE_THROUGHPUT,
-    OBJECTIVE_LATENCY,
-    OBJECTIVE_TTFT,
-    OBJECTIVE_TPOT,
-    OBJECTIVE_COST,
-    OBJECTIVE_COUNT
-};
-const char *objective_name(enum objective objective); /* "throughput" */
 
 struct search {
     struct candidate *list; /* those that keep the limits first, each part best first by the objective */

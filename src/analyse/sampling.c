@@ -75,9 +75,7 @@ static bool prepare(struct draw *draw, struct arena *arena, const struct system 
     return true;
 }
 
-/* Families err together in all their operators, so each has one factor. Its width is that of the family's
- * operators as the plain answer's plan trusts them, weighed by their time. */
-static void find_sigmas(const struct breakdown *breakdown, double sigmas[FAMILY_COUNT])
+void family_sigmas(const struct breakdown *breakdown, double sigmas[FAMILY_COUNT])
 {
     double times[FAMILY_COUNT] = {0};
     memset(sigmas, 0, FAMILY_COUNT * sizeof *sigmas);
@@ -138,7 +136,7 @@ bool sample_intervals(struct evaluator *evaluator, struct arena *arena, struct d
     struct answer plain;
     if (!evaluate(evaluator, question, &plain, breakdown, &reason))
         return diag_error(diag, NOWHERE, "%s", reason);
-    find_sigmas(breakdown, sigmas);
+    family_sigmas(breakdown, sigmas);
     gsl_error_handler_t *handler = gsl_set_error_handler_off();
     gsl_rng *dice = gsl_rng_alloc(gsl_rng_mt19937);
     bool ok = (dice && prepare(draw, arena, question->system)) || diag_error(diag, NOWHERE, "out of memory");

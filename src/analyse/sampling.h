@@ -8,6 +8,10 @@
 
 enum { DRAWS_DEFAULT = 1000, DRAWS_MOST = 1000000 };
 
+/* Families err together in all their operators, so each has one factor: the width of its log, as the plan
+ * trusts the family's operators, weighed by their time. */
+void family_sigmas(const struct breakdown *breakdown, double sigmas[FAMILY_COUNT]);
+
 /* Puts the 5% and 95% quantiles of TTFT and TPOT over `draws` answers into answer's intervals.
  * question.system must be set. The same seed gives the same numbers (GSL's mt19937). false with diag: memory,
  * or a question without an answer. */

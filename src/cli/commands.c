@@ -5,10 +5,11 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_estimate, &command_ops,        &command_compare,  &command_solve,    &command_sensitivity,
-    &command_fit,      &command_measure,    &command_validate, &command_diff,     &command_plot,
-    &command_list,     &command_show,       &command_import,   &command_quantize, &command_run,
-    &command_explain,  &command_completion, &command_help,     &command_version,
+    &command_estimate, &command_ops,       &command_compare,  &command_solve,      &command_sensitivity,
+    &command_fit,      &command_measure,   &command_validate, &command_diff,       &command_plot,
+    &command_claims,   &command_recommend, &command_list,     &command_show,       &command_import,
+    &command_quantize, &command_run,       &command_explain,  &command_completion, &command_help,
+    &command_version,
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
 

@@ -24,7 +24,7 @@ const struct command *command_find(struct diag *diag, const char *name);
 extern const struct command command_estimate, command_ops, command_compare, command_solve,
     command_sensitivity, command_fit, command_measure, command_validate, command_diff, command_plot,
     command_list, command_show, command_explain, command_help, command_version, command_completion,
-    command_import, command_quantize, command_run;
+    command_import, command_quantize, command_run, command_claims, command_recommend;
 
 /* The help page of a command; NULL: the overview. */
 void help_page(const struct command *command, struct text *out);

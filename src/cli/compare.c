@@ -1,4 +1,5 @@
-#include "cli/commands.h"
+#include "cli/inquiry.h"
+#include "cli/recommend.h"
 #include "cli/variants.h"
 #include "report/compare.h"
 
@@ -85,8 +86,20 @@ static bool any_accepted(const struct comparison *comparison)
     return false;
 }
 
+/* What of `compare` is about techniques alone. */
+static enum exit_status run_techniques(struct session *session)
+{
+    enum { ALL = 1000 };
+    if (variant_count(&session->options) > 1)
+        return session_refuse(session,
+                              "--techniques compares one question's techniques: give each flag one value");
+    return recommend_techniques(session, 1, ALL, true);
+}
+
 static enum exit_status run(struct session *session)
 {
+    if (option_given(&session->options, OPTION_TECHNIQUES))
+        return run_techniques(session);
     struct comparison comparison = {0};
     size_t count = variant_count(&session->options);
     if (count < 2)
@@ -111,11 +124,17 @@ const struct command command_compare = {
         "Flags with several values, by commas or repeated, make the variants; all their combinations are\n"
         "compared: up to 8 side by side, more (up to 1024) a row each, those without an answer listed "
         "below.\n"
+        "With --techniques every technique that has an answer here stands beside the baseline, best first\n"
+        "by --objective; of a --family or --lossless only, where asked.\n"
         "A variant with both techniques is --with a+b, one without any is --with none.\n"
         "Exits with 1 when no variant fits and meets the workload's objectives.\n",
     .examples = "  rafter compare -m llama-3.1-8b -d h100-sxm,a100-80gb-sxm,l40s --batch 16\n"
                 "  rafter compare -m llama-3-70b -d h100-sxm -n 4,8 --weights bf16,fp8\n"
+                "  rafter compare -m llama-3.1-8b -d a100-80gb-sxm --batch 16 --techniques\n"
                 "  rafter compare -m llama-3.1-8b -d h100-sxm -w chat -s vllm -s trtllm -s ideal\n",
-    .rules = {.allowed = OPTIONS_QUESTION | OPTIONS_FORMAT, .listed = VARIANT_AXES},
+    .rules = {.allowed = OPTIONS_QUESTION | OPTIONS_FORMAT | OPTIONS_LIMITS | OPTION_BIT(OPTION_TECHNIQUES) |
+                         OPTION_BIT(OPTION_FAMILY) | OPTION_BIT(OPTION_LOSSLESS) |
+                         OPTION_BIT(OPTION_OBJECTIVE) | OPTION_BIT(OPTION_TOP),
+              .listed = VARIANT_AXES},
     .run = run,
 };

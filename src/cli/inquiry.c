@@ -1,6 +1,9 @@
 #include "cli/inquiry.h"
 
+#include "base/suggest.h"
 #include "report/answer.h"
+
+#include <string.h>
 
 static struct limits limits_of_options(const struct options *options)
 {
@@ -8,6 +11,7 @@ static struct limits limits_of_options(const struct options *options)
                            .tpot = option_number(options, OPTION_MAX_TPOT),
                            .latency = option_number(options, OPTION_MAX_LATENCY),
                            .usd_per_million = option_number(options, OPTION_MAX_COST),
+                           .memory = option_number(options, OPTION_MAX_MEMORY),
                            .throughput = option_number(options, OPTION_MIN_THROUGHPUT)};
 }
 
@@ -121,4 +125,24 @@ enum exit_status inquiry_put_json(struct inquiry *inquiry, json_t *document)
 {
     struct session *session = inquiry->session;
     return json_add(&session->out, document) ? STATUS_YES : session_refuse(session, "out of memory");
+}
+
+bool inquiry_objective(struct session *session, enum objective *objective)
+{
+    const char *text = option_text(&session->options, OPTION_OBJECTIVE), *names[OBJECTIVE_COUNT];
+    *objective = OBJECTIVE_THROUGHPUT;
+    if (text == NULL)
+        return true;
+    for (int o = 0; o < OBJECTIVE_COUNT; o++) {
+        names[o] = objective_name((enum objective)o);
+        *objective = (enum objective)o;
+        if (strcmp(text, names[o]) == 0)
+            return true;
+    }
+    const char *nearest = suggest_nearest(text, names, OBJECTIVE_COUNT);
+    return session_refuse(
+               session,
+               "--objective: found \"%.80s\", expected throughput, latency, ttft, tpot, cost, memory or "
+               "energy%s%s",
+               text, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "") != STATUS_BAD;
 }

@@ -2,6 +2,7 @@
 #ifndef RAFTER_CLI_INQUIRY_H
 #define RAFTER_CLI_INQUIRY_H
 
+#include "analyse/objective.h"
 #include "analyse/evaluate.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -23,6 +24,9 @@ void inquiry_close(struct inquiry *inquiry);
 /* The device by name with its --set, once for all evaluations: what is varied. false with errors. */
 bool inquiry_read_system(struct inquiry *inquiry);
 
+/* --objective, or throughput; false with an error. */
+bool inquiry_objective(struct session *session, enum objective *objective);
+
 /* How many devices the question means: -n, or the system's own count. */
 int inquiry_devices(struct inquiry *inquiry);
 
@@ -35,6 +39,6 @@ enum exit_status inquiry_put_json(struct inquiry *inquiry, json_t *document);
 
 #define OPTIONS_LIMITS                                                                                       \
     (OPTION_BIT(OPTION_MAX_TTFT) | OPTION_BIT(OPTION_MAX_TPOT) | OPTION_BIT(OPTION_MAX_LATENCY) |            \
-     OPTION_BIT(OPTION_MAX_COST) | OPTION_BIT(OPTION_MIN_THROUGHPUT))
+     OPTION_BIT(OPTION_MAX_COST) | OPTION_BIT(OPTION_MAX_MEMORY) | OPTION_BIT(OPTION_MIN_THROUGHPUT))
 
 #endif

@@ -4,6 +4,8 @@
 #include "report/human.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void id_columns(struct table *table)
 {
@@ -44,6 +46,8 @@ static void kind_columns(struct table *table, enum kind kind)
         right(table, "prompt_tokens", "prompt (mean)");
         right(table, "output_tokens", "output (mean)");
     } else if (kind == KIND_TECHNIQUES) {
+        table_column(table, "family", "family", SIDE_LEFT, COLUMN_BOTH);
+        right(table, "year", "year");
         table_column(table, "summary", "summary", SIDE_LEFT, COLUMN_BOTH);
         table_column(table, "paper", "paper", SIDE_LEFT, COLUMN_BOTH);
     }
@@ -107,6 +111,10 @@ static void technique_cells(struct session *session, struct diag *diag, struct t
     const struct technique *technique = catalogue_technique(&session->catalogue, diag, id);
     if (technique == NULL)
         return;
+    bool dated = technique->year > 0;
+    table_text(table, technique_family(technique));
+    table_number(table, dated ? technique->year : (double)NAN,
+                 dated ? arena_printf(session->arena, "%d", technique->year) : "-");
     table_text(table, technique->summary);
     table_text(table, technique->paper);
 }
@@ -174,6 +182,35 @@ static struct table *types_table(struct arena *arena)
     return table;
 }
 
+struct member {
+    const char *family;
+    struct catalogue_entry entry;
+};
+
+static int by_family(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int order = strcmp(x->family, y->family);
+    return order != 0 ? order : strcmp(x->entry.id, y->entry.id);
+}
+
+/* Techniques of a family stand together. */
+static bool sort_by_family(struct session *session, struct catalogue_entry *entries, size_t count)
+{
+    struct member *members = ARENA_ARRAY(session->arena, struct member, count + 1);
+    struct diag quiet = {.arena = session->arena}; /* their rows say what is wrong */
+    if (members == NULL)
+        return session_refuse(session, "out of memory") != STATUS_BAD;
+    for (size_t i = 0; i < count; i++) {
+        const struct technique *technique = catalogue_technique(&session->catalogue, &quiet, entries[i].id);
+        members[i] = (struct member){technique ? technique_family(technique) : "", entries[i]};
+    }
+    qsort(members, count, sizeof *members, by_family);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = members[i].entry;
+    return true;
+}
+
 struct table *listing_table(struct session *session, enum kind kind)
 {
     struct catalogue_entry *entries;
@@ -183,6 +220,8 @@ struct table *listing_table(struct session *session, enum kind kind)
     if (kind == KIND_TYPES)
         return types_table(session->arena);
     if (!catalogue_list(&session->catalogue, &session->diag, kind_catalogue(kind), &entries, &count))
+        return NULL;
+    if (kind == KIND_TECHNIQUES && !sort_by_family(session, entries, count))
         return NULL;
     struct table *table = table_new(session->arena);
     kind_columns(table, kind);

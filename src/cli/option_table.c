@@ -68,12 +68,16 @@ const struct option option_table[OPTION_COUNT] = {
         LIMIT("max-latency", DIM_SECONDS, 1e9, "TIME", "time to the last token at most: 30s"),
     [OPTION_MAX_COST] =
         LIMIT("max-cost", DIM_USD, 1e9, "USD", "cost per million output tokens at most: 1.5USD"),
+    [OPTION_MAX_MEMORY] = LIMIT("max-memory", DIM_BYTES, 1e15, "SIZE",
+                                "memory of a device at most: 40GiB (default: all it has)"),
     [OPTION_MIN_THROUGHPUT] =
         LIMIT("min-throughput", DIM_NONE, 1e12, "N", "tokens/s of all devices together at least"),
-    [OPTION_OBJECTIVE] = TEXT("objective", 0, GROUP_LIMIT, "WHAT",
-                              "what is best: throughput (default), latency, ttft, tpot, cost"),
-    [OPTION_FAMILY] = TEXT("family", 0, GROUP_SAMPLES, "NAME",
-                           "only this operator family: gemm, attention-decode; attention: both of it"),
+    [OPTION_OBJECTIVE] =
+        TEXT("objective", 0, GROUP_LIMIT, "WHAT",
+             "what is best: throughput (default), latency, ttft, tpot, cost, memory, energy"),
+    [OPTION_FAMILY] =
+        TEXT("family", 0, GROUP_SAMPLES, "NAME",
+             "only this family: of operators gemm, attention-decode ...; of techniques kv_eviction ..."),
     [OPTION_SOURCE] = TEXT("source", 0, GROUP_SAMPLES, "NAME",
                            "only samples of this software: vllm, or with its version \"vllm 0.14.0\""),
     [OPTION_DTYPE] =
@@ -90,6 +94,8 @@ const struct option option_table[OPTION_COUNT] = {
                          "mean absolute error of each family, type and source at most: 8.5%"},
     [OPTION_ROWS_OUT] =
         TEXT("rows-out", 0, GROUP_REPORT, "FILE", "write every row with its prediction as CSV"),
+    [OPTION_ROWS_IN] = TEXT("rows-in", 0, GROUP_SAMPLES, "FILE",
+                            "predict runs measured earlier (--rows-out) again instead of running them"),
     [OPTION_QUICK] = SWITCH("quick", 0, GROUP_SAMPLES, "fewer sizes and shorter runs: about 15 s"),
     [OPTION_SAMPLES] =
         TEXT("samples", 0, GROUP_REPORT, "FOLDER", "keep the samples there: gemm.csv, attention.csv ..."),
@@ -120,6 +126,15 @@ const struct option option_table[OPTION_COUNT] = {
         TEXT("tokenizer", 0, GROUP_REPORT, "FILE", "take the tokenizer of this GGUF file along"),
     [OPTION_NAME] = TEXT("name", 0, GROUP_REPORT, "NAME",
                          "what an imported model is called; owner/name is its Hugging Face repository too"),
+    [OPTION_STATUS] = TEXT("status", 0, GROUP_SAMPLES, "STATUS",
+                           "only claims that are computed, input, baseline or not-computable"),
+    [OPTION_TECHNIQUES] = SWITCH("techniques", 0, GROUP_TECHNIQUE,
+                                 "all techniques that have an answer here, each beside the baseline"),
+    [OPTION_LOSSLESS] =
+        SWITCH("lossless", 0, GROUP_LIMIT, "only techniques that leave the model's outputs as they are"),
+    [OPTION_DEPTH] = COUNT("depth", 0, 3, GROUP_LIMIT, "techniques of a stack at most (default: 3)"),
+    [OPTION_CLAIMS_FILE] =
+        TEXT("file", 0, GROUP_SAMPLES, "FILE", "claims of this technique file, which need not be installed"),
     [OPTION_JSON] = SWITCH("json", 0, GROUP_REPORT, "print JSON"),
     [OPTION_CSV] = SWITCH("csv", 0, GROUP_REPORT, "print CSV"),
     [OPTION_MARKDOWN] = SWITCH("markdown", 0, GROUP_REPORT, "print Markdown"),

@@ -35,6 +35,7 @@ enum option_id {
     OPTION_MAX_TPOT,
     OPTION_MAX_LATENCY,
     OPTION_MAX_COST,
+    OPTION_MAX_MEMORY,
     OPTION_MIN_THROUGHPUT,
     OPTION_OBJECTIVE,
     OPTION_FAMILY,
@@ -46,6 +47,7 @@ enum option_id {
     OPTION_FIT_ON,
     OPTION_MAX_MAPE,
     OPTION_ROWS_OUT,
+    OPTION_ROWS_IN,
     OPTION_QUICK,
     OPTION_SAMPLES,
     OPTION_TOP,
@@ -65,6 +67,11 @@ enum option_id {
     OPTION_LOGITS,
     OPTION_TRACE,
     OPTION_NAME,
+    OPTION_STATUS,
+    OPTION_TECHNIQUES,
+    OPTION_LOSSLESS,
+    OPTION_DEPTH,
+    OPTION_CLAIMS_FILE,
     OPTION_JSON,
     OPTION_CSV,
     OPTION_MARKDOWN,
@@ -105,9 +112,10 @@ struct option {
 
 extern const struct option option_table[OPTION_COUNT];
 
-/* A set of options. */
-typedef uint64_t option_set;
+/* A set of options, of which there are more than 64. */
+__extension__ typedef unsigned __int128 option_set;
 #define OPTION_BIT(id) ((option_set)1 << (id))
+_Static_assert(OPTION_COUNT <= 8 * sizeof(option_set), "more options than a set holds");
 
 /* What a command takes. */
 struct option_rules {

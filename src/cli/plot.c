@@ -1,8 +1,9 @@
 #include "analyse/pareto.h"
-#include "cli/commands.h"
+#include "cli/claims.h"
 #include "cli/variants.h"
 #include "plot/breakdown_chart.h"
 #include "plot/canvas.h"
+#include "plot/claims_chart.h"
 #include "plot/memory_chart.h"
 #include "plot/pareto_chart.h"
 #include "plot/roofline.h"
@@ -126,18 +127,46 @@ static bool draw_pareto(struct session *session, size_t count, const char *path)
     return found;
 }
 
+/* --- claims --- */
+
+static bool draw_claims(struct session *session, size_t count, const char *path)
+{
+    struct claim_result *results;
+    size_t claims;
+    (void)count;
+    bool drawn =
+        claims_run(session, 1, 0, &results, &claims) && plot_claims(results, claims, path, &session->diag);
+    catalogue_forget(&session->catalogue);
+    return drawn;
+}
+
 /* --- the command --- */
 
 static const struct chart {
     const char *name;
     size_t variants_most;
     bool (*draw)(struct session *session, size_t variants, const char *path);
+    option_set options; /* besides -o and --help */
+    size_t operands;    /* at most, the chart's name included */
 } charts[] = {
-    {"roofline", ROOFLINES_MOST, draw_roofline},
-    {"breakdown", BREAKDOWNS_MOST, draw_breakdown},
-    {"memory", MEMORIES_MOST, draw_memory},
-    {"pareto", FRONTS_MOST, draw_pareto},
+    {"roofline", ROOFLINES_MOST, draw_roofline, OPTIONS_QUESTION, 1},
+    {"breakdown", BREAKDOWNS_MOST, draw_breakdown, OPTIONS_QUESTION, 1},
+    {"memory", MEMORIES_MOST, draw_memory, OPTIONS_QUESTION, 1},
+    {"pareto", FRONTS_MOST, draw_pareto, OPTIONS_QUESTION, 1},
+    {"claims", 1, draw_claims, OPTIONS_CLAIMS, OPERANDS_MOST},
 };
+
+/* Options that the chart has no use for are refused, rather than passed over. */
+static bool check_options(struct session *session, const struct chart *chart)
+{
+    option_set other = (OPTIONS_QUESTION | OPTIONS_CLAIMS) & ~chart->options;
+    for (int id = 0; id < OPTION_COUNT; id++)
+        if ((other & OPTION_BIT(id)) != 0 && option_given(&session->options, (enum option_id)id))
+            return session_refuse(session, "--%s: a %s chart does not take it", option_table[id].name,
+                                  chart->name) != STATUS_BAD;
+    return session->options.operand_count <= chart->operands ||
+           session_refuse(session, "which one? a %s chart takes no more names", chart->name) != STATUS_BAD;
+}
 
 static const struct chart *chart_named(const char *name)
 {
@@ -151,11 +180,14 @@ static enum exit_status run(struct session *session)
 {
     const struct options *options = &session->options;
     const char *path = option_text(options, OPTION_FILE);
-    const struct chart *chart = options->operand_count == 1 ? chart_named(options->operands[0]) : NULL;
+    const struct chart *chart = options->operand_count > 0 ? chart_named(options->operands[0]) : NULL;
     size_t count = variant_count(options);
     if (chart == NULL)
         return session_refuse(session,
-                              "which chart? `rafter plot roofline`, `breakdown`, `memory` or `pareto`");
+                              "which chart? `rafter plot roofline`, `breakdown`, `memory`, `pareto` or "
+                              "`claims`");
+    if (!check_options(session, chart))
+        return STATUS_BAD;
     if (path == NULL)
         return session_refuse(session,
                               "-o FILE is missing: its extension, .svg, .png or .pdf, sets the format");
@@ -176,8 +208,8 @@ static enum exit_status run(struct session *session)
 
 const struct command command_plot = {
     .name = "plot",
-    .summary = "charts: roofline, breakdown of the time, memory plan, Pareto front",
-    .operands = "CHART",
+    .summary = "charts: roofline, breakdown of the time, memory plan, Pareto front, claims",
+    .operands = "CHART [CLAIM...]",
     .details =
         "Charts:\n"
         "  roofline   operators over the roofs of devices: prefill filled, decode hollow, areas by time\n"
@@ -185,6 +217,8 @@ const struct command command_plot = {
         "  memory     a stacked bar per variant: weights, KV cache, activations, reserved, against capacity\n"
         "  pareto     throughput of a device against speed for a user, over all splits of the devices and\n"
         "             batches 1, 2, 4 ... to --batch (default: 1024)\n"
+        "  claims     predicted against published, a point for each claim of `rafter claims`: all, or those\n"
+        "             that names, --family, --status or --file choose\n"
         "\n"
         "The file's extension (.svg, .png, .pdf) sets the format. Flags with several values, by commas or\n"
         "repeated, make variants, as in `rafter compare`: --with a+b is one with both techniques, --with "
@@ -195,9 +229,10 @@ const struct command command_plot = {
         "  rafter plot breakdown -m mixtral-8x7b -d a100-80gb-sxm -n 2 --batch 1,64 -o breakdown.png\n"
         "  rafter plot memory -m llama-3-70b -d h100-sxm -n 2,4 --batch 1,16,64 -o memory.svg\n"
         "  rafter plot pareto -m llama-3-70b -d h100-sxm,h200-sxm -n 8 --prompt 1024 -o pareto.pdf\n",
-    .rules = {.allowed = OPTIONS_QUESTION | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_HELP),
+    .rules = {.allowed =
+                  OPTIONS_QUESTION | OPTIONS_CLAIMS | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_HELP),
               .listed = VARIANT_AXES,
-              .operands_most = 1,
+              .operands_most = OPERANDS_MOST,
               .operand = "a chart's name"},
     .run = run,
 };

@@ -1,6 +1,7 @@
 /* What `rafter run` runs: weights from a file or made up, prompts from a text, ids or made up. */
 #include "cli/run.h"
 
+#include "base/random.h"
 #include "cli/weights_path.h"
 #include "exec/runner_check.h"
 
@@ -162,19 +163,14 @@ static bool parse_ids(struct session *session, const struct model *model, const 
     }
 }
 
-/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
 static bool draw_ids(struct session *session, const struct model *model, uint64_t seed, size_t count,
                      int **tokens)
 {
     *tokens = ARENA_ARRAY(session->arena, int, count);
     if (*tokens == NULL)
         return refuse(session_refuse(session, "out of memory for %zu prompt tokens", count));
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bits = seed += 0x9e3779b97f4a7c15;
-        bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
-        bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
-        (*tokens)[i] = (int)((bits ^ bits >> 31) % (uint64_t)model->vocab);
-    }
+    for (size_t i = 0; i < count; i++)
+        (*tokens)[i] = (int)(random_bits(&seed) % (uint64_t)model->vocab);
     return true;
 }
 

@@ -1,29 +1,8 @@
 /* Searches over all ways to use a pool of devices. */
 #include "cli/solve.h"
 
-#include "base/suggest.h"
 #include "report/candidates.h"
 #include "report/front.h"
-
-#include <string.h>
-
-static bool choose_objective(struct session *session, enum objective *objective)
-{
-    const char *text = option_text(&session->options, OPTION_OBJECTIVE), *names[OBJECTIVE_COUNT];
-    *objective = OBJECTIVE_THROUGHPUT;
-    if (text == NULL)
-        return true;
-    for (int o = 0; o < OBJECTIVE_COUNT; o++) {
-        names[o] = objective_name((enum objective)o);
-        *objective = (enum objective)o;
-        if (strcmp(text, names[o]) == 0)
-            return true;
-    }
-    const char *nearest = suggest_nearest(text, names, OBJECTIVE_COUNT);
-    return session_refuse(
-               session, "--objective: found \"%.80s\", expected throughput, latency, ttft, tpot or cost%s%s",
-               text, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "") != STATUS_BAD;
-}
 
 /* Degrees are what is searched for: one that is given would say nothing. */
 static bool refuse_degrees(struct session *session)
@@ -52,7 +31,7 @@ enum exit_status solve_parallelism(struct inquiry *inquiry)
     struct search search;
     enum objective objective;
     size_t top = solve_rows(session, TOP_SHOWN);
-    if (!choose_objective(session, &objective) || !refuse_degrees(session) ||
+    if (!inquiry_objective(session, &objective) || !refuse_degrees(session) ||
         !search_parallelism(&inquiry->evaluator, session->arena, &session->diag, &inquiry->question,
                             inquiry_devices(inquiry), &inquiry->asked.limits, objective, &search))
         return STATUS_BAD;

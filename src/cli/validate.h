@@ -11,6 +11,7 @@ enum exit_status validate_suite_command(struct session *session);
 /* What only `samples` takes. */
 #define OPTIONS_VALIDATION                                                                                   \
     (OPTION_BIT(OPTION_FOLDS) | OPTION_BIT(OPTION_HOLD_OUT) | OPTION_BIT(OPTION_FIT_ROWS) |                  \
-     OPTION_BIT(OPTION_FIT_ON) | OPTION_BIT(OPTION_MAX_MAPE) | OPTION_BIT(OPTION_ROWS_OUT))
+     OPTION_BIT(OPTION_FIT_ON) | OPTION_BIT(OPTION_MAX_MAPE) | OPTION_BIT(OPTION_ROWS_OUT) |                 \
+     OPTION_BIT(OPTION_ROWS_IN))
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "report/executor.h"
+#include "validate/executor_rows.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,16 @@ static size_t same_weights(const struct executor_validation *validation, size_t 
     return count;
 }
 
+static bool compare(struct executor_validation *validation, const struct executor_case *run,
+                    const struct executor_times *measured, struct executor_result *result)
+{
+    struct session *session = validation->session;
+    struct executor_times predicted;
+    return executor_predict(&validation->device, session->arena, &session->diag, run, &measured->pace,
+                            &predicted) &&
+           executor_result_add(result, session->arena, &session->diag, run, measured, &predicted);
+}
+
 static bool run_cases(struct executor_validation *validation, struct executor_bench *bench, size_t first,
                       size_t count, struct executor_result *result)
 {
@@ -54,13 +65,26 @@ static bool run_cases(struct executor_validation *validation, struct executor_be
     if (!executor_bench_run(bench, diag, model, cases, count, validation->suite->repeats,
                             validation->suite->noise, measured, watch, validation))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        struct executor_times predicted;
-        if (!executor_predict(&validation->device, arena, diag, &cases[i], &measured[i].pace, &predicted) ||
-            !executor_result_add(result, arena, diag, &cases[i], &measured[i], &predicted))
+    for (size_t i = 0; i < count; i++)
+        if (!compare(validation, &cases[i], &measured[i], result))
             return false;
-    }
     return true;
+}
+
+/* Nothing is run: the suite's runs as they were measured before. */
+static bool read_all(struct executor_validation *validation, const char *path, struct executor_result *result)
+{
+    struct session *session = validation->session;
+    struct executor_times *measured = ARENA_ARRAY(session->arena, struct executor_times, validation->count);
+    if (!measured)
+        return diag_error(&session->diag, NOWHERE, "out of memory");
+    if (!executor_rows_read(session->arena, &session->diag, path, validation->cases, validation->count,
+                            measured))
+        return false;
+    for (size_t i = 0; i < validation->count; i++)
+        if (!compare(validation, &validation->cases[i], &measured[i], result))
+            return false;
+    return executor_result_close(result, session->arena, &session->diag);
 }
 
 static bool run_all(struct executor_validation *validation, struct executor_result *result)
@@ -139,8 +163,9 @@ enum exit_status validate_executor_command(struct session *session)
         validation.steps = (double)validation.count * validation.suite->repeats;
     result.suite = validation.suite;
     enum exit_status status = STATUS_BAD;
-    if (validation.cases && run_all(&validation, &result) && write_rows(session, &result) &&
-        put(session, &result) == STATUS_YES)
+    const char *rows = option_text(options, OPTION_ROWS_IN);
+    if (validation.cases && (rows ? read_all(&validation, rows, &result) : run_all(&validation, &result)) &&
+        write_rows(session, &result) && put(session, &result) == STATUS_YES)
         status = result.passed ? STATUS_YES : STATUS_NO;
     arena_free(scratch);
     return status;

@@ -35,7 +35,8 @@ static struct attention_rates regime_rates(const struct prepared_op *prepared, e
         .lane_row_s = attention->pair_flops * units / lane_rate,
     };
     double values = attention->qk_dim + (prepared->op->attention.latent ? 0 : attention->v_dim);
-    rates.kv_lane_s = converts ? DEQUANT_FLOPS * values * units / lanes : 0;
+    double convert = (converts ? DEQUANT_FLOPS : 0) + prepared->op->attention.convert_flops;
+    rates.kv_lane_s = convert * values * units / lanes;
     return rates;
 }
 
@@ -95,7 +96,7 @@ static void set_bytes(struct attention_cost *attention, const struct attention_w
     attention->merge_bytes = 2 * work->heads * (work->v_dim + PARTIAL_EXTRAS) * PARTIAL_BYTES;
     if (work->part == PART_INDEX) { /* the heads' weights beside the queries, scores instead of O */
         attention->query_bytes += work->heads * INDEX_WEIGHT_BYTES;
-        attention->written_score = INDEX_SCORE_BYTES;
+        attention->written_score = work->block_scores ? 0 : INDEX_SCORE_BYTES;
         attention->merge_bytes = 0;
     }
 }
@@ -131,6 +132,7 @@ bool attention_prepare(struct prepared_op *prepared, struct arena *arena, struct
                           : prefill_tile(work->qk_dim, element_bytes_each(kv));
     const struct memory_tier *cache = device_shared_cache(target->device);
     attention->cache_latency = cache ? cache->latency : 0;
+    attention->memory_latency = device_memory(target->device)->latency;
     attention->kernels = decode_kernels_of(target, work, prepared->operand);
     attention->inverse_units = inverse_count(target->units);
     attention->kv_class = cached ? BYTES_KV_READ : BYTES_ACTIVATIONS;
@@ -198,18 +200,24 @@ static struct attention_segment across(const struct segment *segment, double seq
                                       .kv_tokens = segment->source,
                                       .span = segment->source,
                                       .distinct = sequences * segment->source,
-                                      .pairs = segment->new_tokens * segment->source};
+                                      .pairs = segment->new_tokens * segment->source,
+                                      .density = 1};
 }
 
 static int gather(const struct prepared_op *prepared, enum regime regime, const struct segment *segments,
                   int count, struct attention_segment *seen)
 {
     double window = prepared->attention->window;
+    double density = prepared->op->attention.density > 0 ? prepared->op->attention.density : 1;
+    /* a mask in memory: the kernel cannot tell which blocks it leaves empty */
+    bool masked = prepared->target->software->masked_attention && regime == REGIME_PREFILL;
     int seen_count = 0;
     double share = sequence_share(prepared->op, segments, count);
     for (int i = 0; i < count && seen_count < SEGMENTS_MOST; i++) {
-        const struct segment *segment = &segments[i];
+        struct segment kept = segments[i];
+        const struct segment *segment = &kept;
         double sequences = share * segment->sequences;
+        kept.context = kept_of(&prepared->op->attention.kept, kept.context);
         if (segment_regime(segment) != regime || !(sequences > 0) || !(segment->new_tokens > 0))
             continue;
         if (prepared->op->attention.cross) {
@@ -224,8 +232,10 @@ static int gather(const struct prepared_op *prepared, enum regime regime, const 
                                                       .span = kv_tokens,
                                                       .distinct = sequences * kv_tokens,
                                                       .shared = shared_tokens(prepared, segment),
-                                                      .pairs = segment_pairs(segment, window),
-                                                      .causal = segment->mask == MASK_CAUSAL};
+                                                      .pairs = masked ? segment->new_tokens * kv_tokens
+                                                                      : segment_pairs(segment, window),
+                                                      .density = regime == REGIME_PREFILL ? density : 1,
+                                                      .causal = segment->mask == MASK_CAUSAL && !masked};
         if (prepared->attention->selected > 0)
             select_tokens(prepared->attention->selected, segment, &seen[seen_count]);
         seen_count++;
@@ -243,7 +253,7 @@ static void add_operands(const struct prepared_op *prepared, const struct attent
                          struct op_cost *cost)
 {
     const struct attention_cost *attention = prepared->attention;
-    cost->flops += seen->sequences * attention->heads * seen->pairs * attention->pair_flops;
+    cost->flops += seen->sequences * attention->heads * seen->pairs * seen->density * attention->pair_flops;
     double token_bytes = attention->query_bytes + prepared->op->attention.setup_bytes;
     cost->bytes[BYTES_ACTIVATIONS] +=
         seen->sequences * (seen->new_tokens * token_bytes + seen->pairs * attention->written_score);
@@ -272,6 +282,17 @@ static void book(const struct prepared_op *prepared, const struct attention_rate
     cost->memory_bytes += sums->memory_bytes + sums->setup_bytes;
 }
 
+/* What a variant of the kernel does without; no resource can be used faster than its data sheet has it. */
+static void save_time(double saving, struct op_cost *cost)
+{
+    double least = 0;
+    for (int i = 0; i < RESOURCE_COUNT && saving > 0; i++) {
+        cost->use[i] = greater(cost->use[i] * (1 - saving), cost->floor[i]);
+        least = greater(least, cost->floor[i]);
+    }
+    cost->time = saving > 0 ? greater(cost->time * (1 - saving), least) : cost->time;
+}
+
 /* One kernel over one regime's segments. */
 static void run_kernel(const struct prepared_op *prepared, enum regime regime,
                        const struct attention_segment *seen, int count, struct op_cost *cost)
@@ -296,10 +317,17 @@ static void run_kernel(const struct prepared_op *prepared, enum regime regime,
     }
     struct attention_sums sums = {0};
     (regime == REGIME_DECODE ? attention_decode : attention_prefill)(prepared, seen, count, &sums);
+    double slowdown = prepared->op->attention.slowdown;
+    if (regime == REGIME_PREFILL && slowdown > 1) {
+        sums.seconds *= slowdown;
+        sums.overhead_s *= slowdown;
+    }
     book(prepared, rates, &sums, cost);
     bool waits = sums.seconds > cost->use[RESOURCE_MEMORY];
     double fixed = rates->fixed + sums.extra_s;
     finish_with_overhead(target, prepared->format, fixed, fixed + (waits ? sums.overhead_s : 0), cost);
+    if (regime == REGIME_DECODE)
+        save_time(prepared->op->attention.saving, cost);
 }
 
 /* Forgets shared prefixes; whether there were any. */

@@ -45,6 +45,7 @@ struct decode_kernel {
     double least_tokens;       /* KV tokens an item passes over at least: a tile */
     double split_tokens;       /* KV tokens of a chunk, at least */
     double slots;              /* items a unit, as the rule counts them */
+    double waits;              /* memory latencies that each KV tile of an item waits for, not prefetched */
     double resident;           /* items that share a unit, at most */
     bool whole_window;         /* the rule divides what lies before the window too */
     bool overlaps;             /* items start while those before them run */
@@ -77,7 +78,8 @@ struct attention_cost {
     double q_bytes, k_token_bytes, v_token_bytes, o_bytes; /* unfused: per token, all heads */
     double tile; /* prefill: KV tokens that a block takes at a time */
     double inverse_units, units;
-    double cache_latency; /* s */
+    double cache_latency;  /* s */
+    double memory_latency; /* s */
     enum byte_class kv_class;
     struct attention_rates prefill, decode;
 };
@@ -90,6 +92,7 @@ struct attention_segment {
     double distinct;  /* tokens that all sequences' reads touch at least once, nothing shared */
     double shared;    /* of them, read once for all sequences */
     double pairs;     /* (query, key) pairs of a sequence, to the token */
+    double density;   /* share of the blocks of pairs that are computed */
     bool causal;
 };
 

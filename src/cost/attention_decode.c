@@ -61,8 +61,10 @@ struct split {
 static double step_s(const struct prepared_op *prepared, const struct decode_kernel *kernel, double rows)
 {
     const struct attention_rates *rates = &prepared->attention->decode;
+    double wait =
+        kernel->waits > 0 ? kernel->waits * prepared->attention->memory_latency / kernel->split_tokens : 0;
     if (!kernel->lanes)
-        return attention_step_s(rates, prepared->matrix, rows);
+        return wait + attention_step_s(rates, prepared->matrix, rows);
     return greater(rows * (rates->lane_row_s + rates->lane_pair_s) + rates->kv_lane_s, rates->kv_cache_s);
 }
 

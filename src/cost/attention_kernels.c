@@ -53,6 +53,17 @@ static const struct decode_kernel masked = {.rule = SPLIT_WAVES,
                                             .lanes = true,
                                             .whole_window = true,
                                             .serial_merge = true};
+/* Kernels for long queries on one query and a mask, such as scaled_dot_product_attention's memory-efficient
+ * one on a static cache: a block for each head whatever the context. */
+static const struct decode_kernel whole = {.rule = SPLIT_NEVER,
+                                           .row_step = 64,
+                                           .row_tile = 64,
+                                           .least_tokens = 64,
+                                           .split_tokens = 64,
+                                           .waits = 2, /* a tile's keys, then its values */
+                                           .resident = 1,
+                                           .whole_window = true};
+
 /* MLA before Hopper: prefill's fused kernel, 64 heads a block, KV tiles of 64. */
 static const struct decode_kernel fused_mla = {FLASH_ROWS(64), .rule = SPLIT_NEVER};
 
@@ -97,6 +108,8 @@ struct decode_kernels decode_kernels_of(const struct target *target, const struc
     int kernels = own ? target->software->attention_kernels : KERNELS_PORTABLE;
     if (target->software->attention_kernels == KERNELS_MASKED && !work->mla)
         return (struct decode_kernels){&masked, NULL};
+    if (target->software->attention_kernels == KERNELS_WHOLE && !work->mla)
+        return (struct decode_kernels){&whole, NULL};
     if (kernels == KERNELS_FLASH)
         return flash_kernels(target, work);
     if (kernels == KERNELS_TRTLLM)

@@ -67,8 +67,8 @@ static struct blocks count_blocks(const struct attention_cost *attention,
     } else {
         blocks.passed = count * end;
     }
-    blocks.passed = greater(blocks.passed + count * padding, count * tile);
-    blocks.longest = greater(end + padding, tile);
+    blocks.passed = greater(segment->density * (blocks.passed + count * padding), count * tile);
+    blocks.longest = greater(segment->density * (end + padding), tile);
     return blocks;
 }
 

@@ -12,6 +12,7 @@ enum { TILE = 128, ROW_STEP = 16, SOFTMAX_FLOPS = 5, SOFTMAX_LANE_FLOPS = 4 + 16
 struct part {
     double flops, executed, pairs;
     double longest_s;         /* of one tile on one unit */
+    double kv_values;         /* read of the cache */
     double scores, other, kv; /* bytes */
 };
 
@@ -25,7 +26,9 @@ static void add_part(const struct prepared_op *prepared, const struct attention_
     double dim = which == PART_QK ? attention->qk_dim : attention->v_dim;
     double rows = prepared->matrix ? ceil_fast(n / ROW_STEP) * ROW_STEP : n;
     part->pairs += pairs;
-    part->scores += pairs * attention->score_bytes * (which == PART_SOFTMAX ? 2 : 1);
+    double moved = prepared->op->attention.score_bytes > 0 ? prepared->op->attention.score_bytes
+                                                           : 2 * attention->score_bytes;
+    part->scores += pairs * (which == PART_SOFTMAX ? moved : attention->score_bytes);
     if (which == PART_SOFTMAX) {
         part->flops += SOFTMAX_FLOPS * pairs;
         return;
@@ -35,6 +38,7 @@ static void add_part(const struct prepared_op *prepared, const struct attention_
     double tile = 2 * lesser(rows, TILE) * dim * lesser(kv, TILE) * eps_unit_s;
     part->longest_s = greater(part->longest_s, tile);
     part->other += tokens * (which == PART_QK ? attention->q_bytes : attention->o_bytes);
+    part->kv_values += segment->sequences * kv * attention->kv_heads * dim;
     part->kv +=
         segment->sequences * kv * (which == PART_QK ? attention->k_token_bytes : attention->v_token_bytes);
 }
@@ -55,6 +59,7 @@ void attention_unfused(const struct prepared_op *prepared, const struct attentio
     cost->memory_bytes =
         (kv_cold ? part.kv : 0) + missing_bytes(target, part.scores + part.other + (kv_cold ? 0 : part.kv));
     bool softmax = prepared->op->attention.part == PART_SOFTMAX;
+    cost->launches = greater(prepared->op->attention.score_passes, 1);
     if (target->ideal) {
         ideal_cost(target, prepared->format, prepared->matrix && !softmax,
                    softmax ? target->vector_flops : prepared->peak, cost);
@@ -73,6 +78,10 @@ void attention_unfused(const struct prepared_op *prepared, const struct attentio
         enum resource unit = prepared_unit(prepared);
         use[unit] = greater(part.longest_s, part.executed * unit_s / attention->units);
         floor[unit] = part.executed / prepared->peak;
+        if (target->vector_flops > 0)
+            use[RESOURCE_VECTOR] =
+                greater(use[RESOURCE_VECTOR],
+                        part.kv_values * prepared->op->attention.convert_flops / target->vector_flops);
     }
     cost_finish(target, prepared->format, rates->fixed, cost);
 }

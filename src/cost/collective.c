@@ -149,6 +149,30 @@ static struct exchange all_reduce(const struct link_level *level, double bytes, 
     return best;
 }
 
+/* What the caller asks for in place of the library's choice. The hub of a star takes p - 1 messages and sends
+ * as many, in two steps. */
+static struct exchange all_reduce_along(const struct link_level *level, enum reduction_shape shape,
+                                        double bytes, bool narrow)
+{
+    double p = level->ranks;
+    if (shape == SHAPE_LIBRARY || p <= 1 || (shape == SHAPE_SWITCH && !level->reduces))
+        return all_reduce(level, bytes, narrow);
+    if (shape == SHAPE_RING)
+        return ring(level, 2 * (p - 1) / p * bytes, 2 * bytes, 2 * (p - 1));
+    if (shape == SHAPE_SWITCH) {
+        double sent = (1 + 1 / p) * bytes; /* a barrier before and behind */
+        return (struct exchange){
+            .bytes = sent, .load = sent, .busy_s = sent / level->switch_reached, .steps_s = 2 * level->alpha};
+    }
+    bool star = shape == SHAPE_STAR;
+    double sent = star ? (p - 1) * bytes : 2 * bytes, load = star ? 2 * sent : sent;
+    return (struct exchange){.bytes = sent,
+                             .load = load,
+                             .busy_s = load / level->reached,
+                             .steps_s = (star ? 2 : 2 * ceil(log2(p))) * level->hop,
+                             .start_s = level->start};
+}
+
 static struct exchange reduce_scatter(const struct link_level *level, double bytes)
 {
     double p = level->ranks;
@@ -202,7 +226,7 @@ static void set_choice(struct link_level *level, const struct link *link)
 }
 
 static void set_rates(struct link_level *level, const struct target *target, const double *scalars,
-                      double latency)
+                      double latency, double links)
 {
     bool ideal = target->ideal;
     level->protocols = !ideal && target->device->class == CLASS_GPU;
@@ -211,7 +235,7 @@ static void set_rates(struct link_level *level, const struct target *target, con
     level->switch_reached = level->rate * (ideal ? 1 : efficiency(scalars[LINK_IN_SWITCH]));
     if (ideal)
         return;
-    double wire = greater(latency, 0);
+    double wire = greater(latency, 0) * greater(links, 1);
     level->alpha = wire + greater(scalars[LINK_ALPHA], 0);
     level->hop = level->protocols ? wire + greater(scalars[LINK_HOP], 0) : level->alpha;
     level->fill = greater(scalars[LINK_FILL], 0);
@@ -241,7 +265,7 @@ static bool level_set(struct link_level *level, const struct prepared_op *prepar
         level->hops = greater(sqrt(ranks) / 2, 1);
     level->reduces = link->reduces && link->topology == TOPOLOGY_SWITCH;
     set_choice(level, link);
-    set_rates(level, target, scalars, link->latency);
+    set_rates(level, target, scalars, link->latency, prepared->op->collective.path_links);
     level->tree = level->tree && level->protocols;
     return true;
 }
@@ -256,7 +280,7 @@ static void set_peer_kernel(struct peer_kernel *peer, const struct prepared_op *
     double ranks_most = link && link->topology == TOPOLOGY_BUS ? 2 : PEER_RANKS_MOST;
     peer->offered = prepared->op->collective.kind == COLLECTIVE_ALL_REDUCE && nodes <= 1 &&
                     level->ranks > 1 && level->all_linked && target->software->custom_all_reduce &&
-                    level->ranks <= ranks_most;
+                    prepared->op->collective.shape == SHAPE_LIBRARY && level->ranks <= ranks_most;
     if (!peer->offered)
         return;
     double scalars[SCALARS_MOST];
@@ -277,6 +301,7 @@ bool collective_prepare(struct prepared_op *prepared, struct diag *diag)
     double node = target->ranks_per_node > 0 ? (double)target->ranks_per_node : work->ranks;
     double inside = lesser(work->ranks, node), nodes = ceil(work->ranks / inside);
     collective->kind = work->kind;
+    collective->shape = work->shape;
     collective->narrow = work->narrow;
     collective->row_bytes = work->bytes_per_row;
     double scalars[SCALARS_MOST];
@@ -286,6 +311,9 @@ bool collective_prepare(struct prepared_op *prepared, struct diag *diag)
         !level_set(&collective->across, prepared, target->network, nodes))
         return diag_error(diag, NOWHERE, "%s: no link joins %g devices of %s", prepared->op->name,
                           work->ranks, target->device->id);
+    if (work->shape == SHAPE_SWITCH && nodes <= 1 && !collective->inside.reduces)
+        return diag_error(diag, NOWHERE, "%s: the switch between devices of %s does not sum",
+                          prepared->op->name, target->device->id);
     set_peer_kernel(&collective->peer, prepared, &collective->inside, nodes);
     prepared->family = collective->peer.offered ? FAMILY_ALL_REDUCE_KERNEL : FAMILY_COLLECTIVE;
     return true;
@@ -311,7 +339,7 @@ static struct exchange peer_reduce(const struct peer_kernel *peer, double bytes)
 
 static void reduce_in_node(const struct collective_cost *collective, double bytes, struct phases *phases)
 {
-    phases->inside = all_reduce(&collective->inside, bytes, collective->narrow);
+    phases->inside = all_reduce_along(&collective->inside, collective->shape, bytes, collective->narrow);
     if (!collective->peer.offered || bytes >= PEER_BYTES_MOST)
         return;
     struct exchange kernel = peer_reduce(&collective->peer, bytes);
@@ -335,7 +363,7 @@ static struct phases run_phases(const struct collective_cost *collective, double
             break;
         }
         phases.inside = reduce_scatter(inside, bytes);
-        phases.across = all_reduce(across, bytes / q, collective->narrow);
+        phases.across = all_reduce_along(across, collective->shape, bytes / q, collective->narrow);
         phases.inside_after = all_gather(inside, bytes / q);
         break;
     case COLLECTIVE_ALL_GATHER:

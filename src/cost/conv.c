@@ -7,6 +7,8 @@
  *   t = t0 + max( row (1 + min(tokens, 8)), bytes / (lambda BW_cache), memory bytes / (beta BW) )
  * and long ones the time in which such blocks follow each other through the device, which units and clock
  * set as they set the shared cache's rate. Decoding (causal_conv1d_update) has one token and no loop.
+ * On cores that keep rows of their own (own_rows) the loop is on the same lanes as its loads: bytes from the
+ * shared cache and multiply-adds take turns.
  * Bytes: inputs, outputs, weights, and the last width - 1 inputs of each sequence, read where there is a
  * past. */
 #include "cost/prepared.h"
@@ -93,6 +95,8 @@ void conv_cost(const struct prepared_op *prepared, const struct segment *segment
         bytes += (sums.sequences - 1) * conv->weight_bytes;
     use[RESOURCE_CACHE] = bytes / conv->cache_rate;
     floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;
+    if (target->own_count > 0)
+        use[RESOURCE_VECTOR] += use[RESOURCE_CACHE];
     use[RESOURCE_MEMORY] = cost->memory_bytes / conv->memory_rate;
     floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
     double busy = greater(greater(use[RESOURCE_VECTOR], use[RESOURCE_CACHE]), use[RESOURCE_MEMORY]);

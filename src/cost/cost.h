@@ -71,6 +71,9 @@ struct own_cache {
 struct target {
     const struct device *device;
     const struct software *software;
+    const struct system *system;
+    int member;                  /* of the system */
+    double ranks_each;           /* ranks of the first member that share one device of this one */
     const struct link *scale_up; /* among the ranks of one node; NULL: none */
     const struct link *network;  /* between nodes; NULL: none */
     int ranks_per_node;
@@ -105,6 +108,10 @@ struct target {
 bool target_resolve(struct target *target, struct diag *diag, const struct system *system,
                     const struct software *software, const struct graph_types *types);
 
+/* The same for another member of the system. A drive that computes nothing has no lanes then. */
+bool target_resolve_member(struct target *target, struct diag *diag, const struct system *system, int member,
+                           const struct software *software, const struct graph_types *types);
+
 /* Scalars of a family for kernels that compute in `format` and read `operand`. Scalar by scalar they come
  * from the best block that has them: this stack on this device, the stack's own file, the profiles in its
  * calibrated_as in order, any software; within each, measured ones before family defaults, then the stack's
@@ -129,10 +136,10 @@ enum number_format compute_format(const struct device *device, const struct elem
 /* Everything about an operator that no step changes. */
 struct prepared_op;
 
-/* Prepares all ops of a graph; array of graph->op_count in the arena, NULL with diag when something cannot
- * run. */
+/* Prepares all ops of a graph, each on the target of its device; array of graph->op_count in the arena, NULL
+ * with diag when something cannot run. */
 struct prepared_op *cost_prepare(struct arena *arena, struct diag *diag, const struct graph *graph,
-                                 const struct target *target);
+                                 const struct target *targets);
 
 /* One execution of op `index` for the active segments of a step (segments[i], i < count: those that pass the
  * layers in question; totals: their sums by regime, indexed by enum regime). Zero work gives zero cost. */

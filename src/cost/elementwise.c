@@ -24,6 +24,8 @@ static void set_row_bytes(struct stream_cost *stream, const struct op *op, const
         double token = buffer_token_bytes(&graph->buffers[op->cache]);
         bytes[BYTES_KV_READ] += op->reads_cache ? token : 0;
         bytes[BYTES_KV_WRITE] += op->writes_cache ? token : 0;
+        if (op->writes_cache && op->cache_more != BUFFER_NONE)
+            bytes[BYTES_KV_WRITE] += buffer_token_bytes(&graph->buffers[op->cache_more]);
     }
     stream->resident_row_bytes = bytes[BYTES_ACTIVATIONS];
     stream->fixed_bytes = work->fixed_read * work->fixed_read_bytes_each;
@@ -41,7 +43,8 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     double scalars[SCALARS_MOST];
     prepared_scalars(prepared, scalars);
     double beta = efficiency(scalars[ELEMENTWISE_BETA]);
-    stream->fixed = greater(scalars[ELEMENTWISE_T0], 0);
+    stream->fixed = greater(scalars[ELEMENTWISE_T0], 0) +
+                    prepared->op->stream.start_clocks * unit_clock_s(target) * target->units;
     stream->memory_rate = beta * target->memory_bandwidth;
     stream->cache_rate = beta * target->cache_bandwidth;
     stream->beta = beta;
@@ -50,6 +53,7 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     stream->lane_flops = stream->flops;
     if (target->device->class == CLASS_CPU) /* others have units for them beside the lanes */
         stream->lane_flops += (EXP_FLOPS - 1) * prepared->op->stream.exponentials;
+    stream->clocks_s = prepared->op->stream.clocks * unit_clock_s(target);
     stream->values_row = greater(prepared->op->stream.written, prepared->op->stream.read / 2);
     const struct stream_work *work = &prepared->op->stream;
     stream->written_bytes = element_row_bytes(&work->write_type, work->written);
@@ -111,10 +115,13 @@ void stream_cost(const struct prepared_op *prepared, double rows, double tokens,
         target->software->solo_values > 0 && rows * stream->values_row <= target->software->solo_values;
     double units = solo ? target->units : 1; /* times longer on one of them */
     double cache_s = cache_seconds(target, stream, rows, bytes, resident);
-    cost->use[RESOURCE_VECTOR] = units * rows * stream->lane_flops / stream->lane_rate;
+    cost->use[RESOURCE_VECTOR] =
+        greater(units * rows * stream->lane_flops / stream->lane_rate, rows * stream->clocks_s);
     cost->use[RESOURCE_CACHE] =
         target->own_count > 0 ? units * cache_s / stream->beta : bytes / stream->cache_rate;
     cost->use[RESOURCE_MEMORY] = cost->memory_bytes / stream->memory_rate;
+    if (target->own_count > 0)
+        cost->use[RESOURCE_VECTOR] += cost->use[RESOURCE_CACHE];
     cost->floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
     cost->floor[RESOURCE_CACHE] = cache_s;
     cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;

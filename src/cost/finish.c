@@ -42,6 +42,13 @@ double missing_bytes(const struct target *target, double bytes)
     return greater(bytes - target->cache_capacity / 2, 0);
 }
 
+double unit_clock_s(const struct target *target)
+{
+    enum { LANES = 128, LANE_FLOPS = 2 };
+    double clock = target->device->units.clock;
+    return clock > 0 ? 1 / (clock * target->units) : LANES * LANE_FLOPS / target->vector_flops;
+}
+
 static enum bound bound_of(enum resource resource)
 {
     switch (resource) {

@@ -38,11 +38,6 @@ static const struct chain chains[FORMAT_COUNT] = {
     [FORMAT_INT1] = {8, {EXACT(INT1), EXACT(INT2), EXACT(INT4), EXACT(INT8), FLOATS}},
 };
 
-static bool is_integer(enum number_format format)
-{
-    return format == FORMAT_INT8 || format == FORMAT_INT4 || format == FORMAT_INT2 || format == FORMAT_INT1;
-}
-
 static bool is_narrow_float(enum number_format format)
 {
     return format == FORMAT_FP8 || format == FORMAT_FP6 || format == FORMAT_FP4;
@@ -53,11 +48,13 @@ static enum number_format common_format(enum number_format a, enum number_format
 {
     if (a == b)
         return a;
-    if ((is_integer(a) && is_integer(b)) || (is_narrow_float(a) && is_narrow_float(b)))
+    if ((number_format_is_integer(a) && number_format_is_integer(b)) ||
+        (is_narrow_float(a) && is_narrow_float(b)))
         return number_format_bits(a) > number_format_bits(b) ? a : b;
-    bool narrow_a = is_integer(a) || is_narrow_float(a), narrow_b = is_integer(b) || is_narrow_float(b);
+    bool narrow_a = number_format_is_integer(a) || is_narrow_float(a),
+         narrow_b = number_format_is_integer(b) || is_narrow_float(b);
     if (narrow_a && narrow_b) { /* an integer and a small float: 4-bit integers fit fp8's 4-bit significand */
-        enum number_format integer = is_integer(a) ? a : b;
+        enum number_format integer = number_format_is_integer(a) ? a : b;
         return integer == FORMAT_INT8 ? FORMAT_BF16 : FORMAT_FP8;
     }
     if (narrow_a)

@@ -54,17 +54,24 @@ static const double matrix_edges[TILE_EDGES] = {16, 32, 64, 128, 256};
 static const double lane_edges[TILE_EDGES] = {1, 4, 16, 64, 256};
 static const double splits[SPLITS] = {1, 2, 3, 4, 6, 8, 16, 32};
 
+/* A kernel that fills rows up has no shorter tiles; the tallest is there whatever it says. */
+static void add_row_edge(struct prepared_op *prepared, double edge)
+{
+    struct gemm_cost *gemm = prepared->gemm;
+    if (edge >= lesser(prepared->op->gemm.path.least_rows, matrix_edges[TILE_EDGES - 1]))
+        gemm->row_edge[gemm->row_edges++] = edge;
+}
+
 /* Powers of two, and between them what matrix instructions of any width allow. */
 static void set_row_edges(struct prepared_op *prepared)
 {
-    struct gemm_cost *gemm = prepared->gemm;
     const double *edges = prepared->matrix ? matrix_edges : lane_edges;
     double step = prepared->matrix ? prepared->target->device->tile_step : 0;
     for (int i = 0; i < TILE_EDGES; i++) {
         double from = i > 0 ? edges[i - 1] : edges[0];
         for (double edge = (floor(from / step) + 1) * step; step > 0 && edge < edges[i]; edge += step)
-            gemm->row_edge[gemm->row_edges++] = edge;
-        gemm->row_edge[gemm->row_edges++] = edges[i];
+            add_row_edge(prepared, edge);
+        add_row_edge(prepared, edges[i]);
     }
 }
 
@@ -89,6 +96,63 @@ static double tile_peak(const struct prepared_op *prepared, const struct element
     return narrow ? greater(prepared->peak, format_peak(target->device, FORMAT_BF16)) : prepared->peak;
 }
 
+/* NVIDIA's units multiply 2 of 4 weights at twice the rate from the generation on that brought bf16. */
+static bool skips_zeros(const struct prepared_op *prepared)
+{
+    const struct device *device = prepared->target->device;
+    bool has_units = device->vendor && strcmp(device->vendor, "NVIDIA") == 0 &&
+                     device->matrix[FORMAT_BF16].flops > 0 && prepared->matrix;
+    const struct weight_path *path = &prepared->op->gemm.path;
+    return path->density > 0 && (!path->two_of_four || (has_units && path->density >= 0.5));
+}
+
+/* s in which a unit decodes a weight. */
+static double decoding_s(const struct target *target, const struct weight_path *path)
+{
+    return path->clocks > 0 ? path->clocks * target->units * unit_clock_s(target) : 0;
+}
+
+/* Weights that a unit's lanes convert in a second. */
+static double lanes_rate(const struct target *target, const double *scalars)
+{
+    return greater(scalars[GEMM_DEQUANT], 1e-6) * target->vector_flops / target->units / DEQUANT_FLOPS;
+}
+
+/* The same where kernels are made to: as those of 8-bit ones are, for kernels of wide weights were not
+ * measured doing so. */
+static double conversion_rate(const struct prepared_op *prepared)
+{
+    double scalars[SCALARS_MOST];
+    target_scalars(prepared->target, FAMILY_GEMM, prepared->format, (enum operand)FORMAT_INT8, scalars);
+    return lanes_rate(prepared->target, scalars);
+}
+
+/* What the lanes do beside the matrix units, or instead of them; `lane_peak` is theirs. */
+static void set_lanes(struct prepared_op *prepared, const struct element_type *weights, const double *scalars,
+                      double lane_peak)
+{
+    const struct target *target = prepared->target;
+    const struct weight_path *path = &prepared->op->gemm.path;
+    struct gemm_cost *gemm = prepared->gemm;
+    bool converts =
+        weights->format != prepared->format && target->vector_flops > 0 && !target->device->wired_weights;
+    double dequant = lanes_rate(target, scalars), each = 1 / (dequant * target->units);
+    bool fills_up = path->density > 0 && !skips_zeros(prepared);
+    double operations = greater((converts ? 1 : 0) + (fills_up ? 1 : 0) + path->operations, 0);
+    double converting = converts ? dequant : conversion_rate(prepared);
+    gemm->dequant_s = operations / converting + decoding_s(target, path);
+    gemm->in_turn = path->in_turn;
+    gemm->lane_s = prepared->matrix ? each : 0;
+    gemm->lane_rows = path->least_rows > 0 ? path->lane_rows : INFINITY;
+    gemm->convert_passes = gemm->lane_s > 0 ? gemm->dequant_s * dequant : 0;
+    gemm->lane_convert_s = converts ? each : 0;
+    if (target->software->gemv_rows > 0)
+        gemm->lane_s = 2 / (greater(scalars[GEMM_DEQUANT], 1e-6) * lane_peak);
+    gemm->lane_weights = gemm->n * gemm->k * gemm->batch;
+    if (gemm->pass_row_bytes > 0)
+        gemm->pass_row_s = greater(scalars[GEMM_ROW], 0) / target->units + gemm->k * gemm->batch * each;
+}
+
 static void set_rates(struct prepared_op *prepared, const struct element_type *weights)
 {
     const struct target *target = prepared->target;
@@ -104,10 +168,6 @@ static void set_rates(struct prepared_op *prepared, const struct element_type *w
     gemm->omega = greater(scalars[GEMM_OMEGA], 0);
     gemm->port = 1;
     gemm->fixed = kernel_fixed_s(prepared, scalars);
-    bool converts = weights->format != prepared->format && target->vector_flops > 0;
-    double dequant =
-        greater(scalars[GEMM_DEQUANT], 1e-6) * target->vector_flops / target->units / DEQUANT_FLOPS;
-    gemm->dequant_s = converts ? 1 / dequant : 0;
     gemm->split_s = greater(scalars[GEMM_SPLIT], 0);
     gemm->lead_s = gemm->omega;
     const struct device *device = target->device;
@@ -116,20 +176,13 @@ static void set_rates(struct prepared_op *prepared, const struct element_type *w
         gemm->port = share / most;
     if (device->pipeline_bytes > 0 && prepared->matrix)
         gemm->stall_s = device_memory(device)->latency * gemm->a_bytes / device->pipeline_bytes;
-    double each = 1 / (dequant * target->units);
-    gemm->lane_s = prepared->matrix ? each : 0;
-    gemm->lane_convert_s = converts ? each : 0;
     gemm->gemv_rows = target->software->gemv_rows;
     gemm->panel_columns = gemm->gemv_rows > 0 ? target->software->panel_columns : 0;
     gemm->panel_rows = greater(target->software->panel_rows, 1);
     if (gemm->panel_columns > 0)
         gemm->lead_s = 0; /* products of few rows wait for nothing to be unpacked */
     gemm->unpack_s = (gemm->a_bytes + gemm->b_bytes) * gemm->cache_s;
-    if (gemm->gemv_rows > 0)
-        gemm->lane_s = 2 / (greater(scalars[GEMM_DEQUANT], 1e-6) * lane_peak);
-    gemm->lane_weights = gemm->n * gemm->k * gemm->batch;
-    if (gemm->pass_row_bytes > 0)
-        gemm->pass_row_s = greater(scalars[GEMM_ROW], 0) / target->units + gemm->k * gemm->batch * each;
+    set_lanes(prepared, weights, scalars, lane_peak);
 }
 
 /* Bytes that one element of depth brings a unit through the shared cache. */
@@ -142,7 +195,8 @@ static double tile_bytes_per_k(const struct gemm_cost *gemm, double tm, double t
 /* What one element of depth takes the unit itself. */
 static double tile_s_per_k(const struct gemm_cost *gemm, double tm, double tn)
 {
-    return greater(tm * tn * gemm->compute_s, greater(gemm->stall_s, tn * gemm->dequant_s));
+    double multiply = greater(tm * tn * gemm->compute_s, gemm->stall_s), convert = tn * gemm->dequant_s;
+    return gemm->in_turn ? multiply + convert : greater(multiply, convert);
 }
 
 /* Storing a tile's results: partial ones in fp32. */
@@ -202,11 +256,12 @@ bool gemm_prepare_as(struct prepared_op *prepared, struct arena *arena, struct d
     if (!gemm)
         return diag_error(diag, NOWHERE, "out of memory");
     gemm->n = work->n;
-    gemm->k = work->k;
+    double density = skips_zeros(prepared) ? work->path.density : 1;
+    gemm->k = density * work->k; /* units that skip a weight still load what it would have met */
     gemm->batch = work->batch > 0 ? work->batch : 1;
     set_row_edges(prepared);
-    gemm->a_bytes = element_bytes_each(&a_type);
-    gemm->b_bytes = element_bytes_each(weights);
+    gemm->a_bytes = element_bytes_each(&a_type) / density;
+    gemm->b_bytes = element_bytes_each(weights) / density;
     gemm->sharing = greater(greater(target->device->operand_sharing, target->device->tile_cluster), 1);
     double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
     gemm->weight_bytes = gemm->batch * (element_bytes(weights, work->n, work->k) + bias);
@@ -271,7 +326,8 @@ static inline void try_columns(const struct gemm_cost *gemm, int edge, int split
         if (!(busy[c] <= spare))
             continue;
         double own = busy[c] - gemm->lead_s;
-        double seconds = gemm->lead_s + join(own, trial->memory_s) + trial->sums;
+        double both = gemm->in_turn ? own + trial->memory_s : join(own, trial->memory_s);
+        double seconds = gemm->lead_s + both + trial->sums;
         if (seconds < best->seconds || (seconds <= best->seconds && busy[c] < best->busy))
             *best = (struct choice){edge, first + c, waves[c], streams[c], busy[c], trial->sums, seconds};
     }
@@ -327,16 +383,18 @@ static void book_tiles(const struct prepared_op *prepared, const struct choice *
 static double lane_work_s(const struct gemm_cost *gemm, double rows)
 {
     if (gemm->gemv_rows > 0)
-        return gemm->lane_weights * (rows * gemm->lane_s + gemm->lane_convert_s);
-    return (rows + (gemm->dequant_s > 0 ? 1 : 0)) * gemm->lane_weights * gemm->lane_s;
+        return (rows + gemm->convert_passes) * gemm->lane_weights * gemm->lane_s;
+    return gemm->lane_weights * (rows * gemm->lane_s + gemm->lane_convert_s);
 }
 
 /* Rows times weights on the lanes, where that is a candidate. */
 static double lane_seconds(const struct gemm_cost *gemm, double rows, double led_s)
 {
-    if (!(gemm->lane_s > 0))
+    if (!(gemm->lane_s > 0) || rows > gemm->lane_rows)
         return INFINITY;
     double work = lane_work_s(gemm, rows);
+    if (gemm->in_turn)
+        return work + led_s;
     return gemm->gemv_rows > 0 ? join(work, led_s - gemm->lead_s) + gemm->lead_s
                                : greater(work + gemm->lead_s, led_s);
 }
@@ -346,7 +404,7 @@ static void finish_on_lanes(const struct prepared_op *prepared, double rows, dou
 {
     const struct gemm_cost *gemm = prepared->gemm;
     const struct target *target = prepared->target;
-    double passes = rows + (gemm->dequant_s > 0 ? 1 : 0);
+    double passes = rows + (gemm->gemv_rows > 0 ? (gemm->dequant_s > 0 ? 1 : 0) : gemm->convert_passes);
     cost->use[RESOURCE_VECTOR] = lane_work_s(gemm, rows);
     cost->floor[RESOURCE_VECTOR] = passes * gemm->lane_weights * DEQUANT_FLOPS / target->vector_flops;
     double overhead = gemm->fixed + gemm->lead_s;

@@ -15,11 +15,6 @@
 
 enum { OPERATION_FLOPS = 2, INSTRUCTION_ROWS = 16, BYTE_BITS = 8 };
 
-static bool is_integer(enum number_format format)
-{
-    return format == FORMAT_INT8 || format == FORMAT_INT4 || format == FORMAT_INT2 || format == FORMAT_INT1;
-}
-
 const char *bit_serial_form(const struct prepared_op *prepared, struct arena *arena,
                             const struct element_type *weights, struct low_bit_form *form)
 {
@@ -27,7 +22,7 @@ const char *bit_serial_form(const struct prepared_op *prepared, struct arena *ar
     const struct device *device = target->device;
     const struct element_type *activations = &prepared->op->gemm.a_type;
     double peak = device->matrix[FORMAT_INT1].flops;
-    if (!is_integer(activations->format))
+    if (!number_format_is_integer(activations->format))
         return arena_printf(arena,
                             "its activations are %s, which have no bit planes; quantise them "
                             "(activation_quantization)",

@@ -35,11 +35,14 @@ struct gemm_cost {
     double sharing;          /* units that load one operand of their tiles together */
     double port; /* of its share of the cache's bandwidth / what one unit can take at most; at most 1 */
     double omega;
-    double fixed;          /* t0 */
-    double split_s;        /* s of summing splits, besides their bytes */
-    double lead_s;         /* s before a kernel's memory traffic flows and after it: omega */
-    double lane_s;         /* s of one multiply-add on all lanes together; 0: not a candidate */
+    double fixed;   /* t0 */
+    double split_s; /* s of summing splits, besides their bytes */
+    double lead_s;  /* s before a kernel's memory traffic flows and after it: omega */
+    double lane_s;  /* s of one multiply-add on all lanes together; 0: not a candidate */
+    double
+        convert_passes; /* rows' worth of lane work in converting the weights, where there is no gemv_rows */
     double lane_convert_s; /* s of converting one weight on all lanes together; 0: none is */
+    double lane_rows;      /* up to so many rows lanes are a candidate */
     double gemv_rows;      /* up to so many rows go without tiles; 0: where that is faster */
     double panel_columns;  /* of software that multiplies by panels of weights; 0: tiles */
     double panel_rows;     /* by which a panel is multiplied before it is unpacked again */
@@ -49,6 +52,7 @@ struct gemm_cost {
     double weight_bytes;   /* of one matrix with its bias, all of the batch */
     double row_bytes;      /* A read and C written, one row, all of the batch */
     double weight_sets;    /* that take turns, of a benchmark */
+    bool in_turn;          /* loading, converting and multiplying wait for each other */
     double pass_row_bytes; /* read and written by the pass that quantises a row of A; 0: no such pass */
     double pass_row_s;     /* s of that row on all units together, besides its bytes from memory */
     bool weights_are_activations;       /* B is no weight buffer */

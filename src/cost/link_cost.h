@@ -31,6 +31,7 @@ struct peer_kernel {
 
 struct collective_cost {
     enum collective kind;
+    enum reduction_shape shape;
     bool narrow;
     double row_bytes;
     double fixed;
@@ -43,10 +44,16 @@ struct transfer_cost {
     double fixed;
     double rate, beta;
     bool network;
+    double memory_rate; /* far: byte/s of the far memory, of which this rank takes what it moves */
+    double request_s;   /* far: s a request takes besides its bytes */
+    double granularity; /* far: bytes that the smallest access moves */
 };
 
 bool collective_prepare(struct prepared_op *prepared, struct diag *diag);
 bool transfer_prepare(struct prepared_op *prepared, struct diag *diag, const struct graph *graph);
+bool fetch_prepare(struct prepared_op *prepared, struct diag *diag);
+void fetch_cost(const struct prepared_op *prepared, const struct segment *segments, int count,
+                struct op_cost *cost);
 void collective_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
 void transfer_cost(const struct prepared_op *prepared, double rows, struct op_cost *cost);
 

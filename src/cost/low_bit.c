@@ -18,9 +18,14 @@ static bool prepare_expanded(struct low_bit_cost *low_bit, const struct prepared
 {
     const struct gemm_work *work = &prepared->op->gemm;
     struct prepared_op *wide = ARENA_NEW(arena, struct prepared_op);
-    if (!wide)
+    struct op *op = ARENA_NEW(arena, struct op);
+    if (!wide || !op)
         return diag_error(diag, NOWHERE, "out of memory");
     *wide = *prepared;
+    *op = *prepared->op; /* the pass before has converted its weights */
+    op->gemm.path.operations = op->gemm.path.clocks = 0;
+    op->gemm.path.in_turn = false;
+    wide->op = op;
     wide->operand = operand_of(&work->a_type);
     if (!gemm_prepare_as(wide, arena, diag, &work->a_type))
         return false;

@@ -88,7 +88,7 @@ static bool skewed(struct routing *routing, const struct gemm_work *work)
     return true;
 }
 
-bool routing_prepare(struct routing *routing, const struct gemm_work *work)
+static bool routing_prepare(struct routing *routing, const struct gemm_work *work)
 {
     if (!(work->top_k > 0) || work->top_k > work->experts || !(work->local_experts > 0))
         return false;
@@ -131,7 +131,6 @@ static void set_rates(struct prepared_op *prepared, const struct element_type *w
     moe->gemv_rows = target->software->gemv_rows;
     moe->gemv_s = 2 / (efficiency(scalars[MOE_DEQUANT]) * prepared->peak);
     moe->whole_s = moe->compute_s / target->units;
-    moe->convert_s = moe->dequant_s / target->units;
     const double *heights = prepared->matrix ? matrix_heights : lane_heights;
     moe->heights = 1;
     for (int i = 0; i < MOE_HEIGHTS; i++) {
@@ -187,6 +186,7 @@ bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag 
     moe->k = work->k;
     moe->experts_per_choice = work->local_experts / work->top_k;
     moe->a_bytes = element_bytes_each(&a_type);
+    moe->c_bytes = element_bytes_each(&work->c_type);
     moe->b_bytes = element_bytes_each(weights) / greater(target->device->operand_sharing, 1);
     double bias = work->bias ? work->n * element_bytes_each(&work->c_type) : 0;
     moe->weight_bytes = element_bytes(weights, work->n, work->k) + bias;
@@ -260,16 +260,22 @@ static double memory_time(const struct moe_cost *moe, const struct target *targe
 }
 
 /* Software that tells up to how many rows it goes without tiles (gemv_rows) shares all experts' products
- * among the units at once. Each expert's weights are converted once; its rows, as many as in the mean, are
- * multiplied at `dequant` of the peak where they are few, else at `eps` of it. */
+ * among the units at once. Where an expert's rows, as many as in the mean, are few they are multiplied at
+ * `dequant` of the peak, weights taken as stored. Else at `eps` of it, each expert's weights unpacked once,
+ * rows turned into the kernels' order and results stored as in gemm_panels.c, all three through the shared
+ * cache. */
 static void cost_shared(const struct prepared_op *prepared, const struct loads *loads, struct op_cost *cost)
 {
     const struct target *target = prepared->target;
     const struct moe_cost *moe = prepared->moe;
     bool few = loads->rows <= moe->gemv_rows * loads->distinct;
     double weights = moe->n * moe->depth;
-    double multiply = loads->rows * weights * (few ? moe->gemv_s : moe->whole_s);
-    double busy = multiply + loads->distinct * weights * moe->convert_s;
+    double moved = few ? 0
+                       : loads->distinct * weights * (moe->a_bytes + moe->b_bytes) +
+                             loads->rows * (2 * moe->a_bytes * moe->depth + moe->c_bytes * moe->n);
+    double cache_s = moved * moe->cache_s * moe->inverse_units;
+    double busy = loads->rows * weights * (few ? moe->gemv_s : moe->whole_s) + cache_s;
+    cost->use[RESOURCE_CACHE] = cache_s;
     cost->use[prepared_unit(prepared)] = busy;
     cost->use[RESOURCE_MEMORY] = cost->memory_bytes / moe->memory_rate;
     cost->floor[prepared_unit(prepared)] = 2 * loads->rows * weights / prepared->peak;

@@ -36,19 +36,17 @@ struct moe_cost {
     double cache_s;          /* s of one byte from the shared cache into one unit */
     double dequant_s;        /* s of one weight converted on one unit's lanes; 0: none */
     double a_bytes, b_bytes; /* of one element, as streamed */
+    double c_bytes;          /* of one element stored */
     double depth;            /* k, rounded up to the depth of a matrix instruction */
     double omega, fixed, memory_rate;
-    double gemv_rows; /* as of gemm_cost: software that says so goes without tiles altogether */
-    double gemv_s, whole_s,
-        convert_s;       /* s of all units: a multiply-add of few rows, of more, a weight converted */
-    double weight_bytes; /* of one expert with its bias */
-    double row_bytes;    /* A read and C written, one row */
+    double gemv_rows;       /* as of gemm_cost: software that says so goes without tiles altogether */
+    double gemv_s, whole_s; /* s of all units: a multiply-add of few rows, of more */
+    double weight_bytes;    /* of one expert with its bias */
+    double row_bytes;       /* A read and C written, one row */
 };
 
 bool moe_prepare(struct prepared_op *prepared, struct arena *arena, struct diag *diag,
                  const struct graph *graph);
 void moe_cost(const struct prepared_op *prepared, double tokens, struct op_cost *cost);
-
-bool routing_prepare(struct routing *routing, const struct gemm_work *work);
 
 #endif

@@ -15,6 +15,7 @@ struct stream_cost {
     double flops;       /* a row */
     double lane_flops;  /* a row, as long as the lanes take */
     double fixed, memory_rate, cache_rate, lane_rate;
+    double clocks_s;                      /* a row: of its clocks, all units together */
     double written_bytes, in_place_bytes; /* a row; of the first, those that were read there */
     double beta;
     double values_row; /* written, of a row */

@@ -78,7 +78,7 @@ static bool set_rates(struct target *target, struct diag *diag)
     target->vector_flops = lane_rate(device);
     target->units = device->units.count > 0 ? device->units.count : 1;
     set_own_caches(target);
-    if (!(target->vector_flops > 0))
+    if (!(target->vector_flops > 0) && (target->member == 0 || device->class != CLASS_SSD))
         return diag_error(diag, device->where, "%s has no compute rate", device->id);
     return true;
 }
@@ -131,9 +131,9 @@ static bool joins(const struct system_link *link, const char *role)
 }
 
 /* The system's own links come before the device's. */
-static const struct link *link_of(const struct system *system, enum link_kind kind)
+static const struct link *link_of(const struct system *system, int index, enum link_kind kind)
 {
-    const struct system_member *member = &system->members[0];
+    const struct system_member *member = &system->members[index];
     for (size_t i = 0; i < system->link_count; i++)
         if (system->links[i].link.kind == (int)kind && joins(&system->links[i], member->role))
             return &system->links[i].link;
@@ -142,10 +142,10 @@ static const struct link *link_of(const struct system *system, enum link_kind ki
 
 static void set_links(struct target *target, const struct system *system)
 {
-    target->scale_up = link_of(system, LINK_SCALE_UP);
+    target->scale_up = link_of(system, target->member, LINK_SCALE_UP);
     if (!target->scale_up) /* peers then meet on the host's bus */
-        target->scale_up = link_of(system, LINK_HOST);
-    target->network = link_of(system, LINK_NETWORK);
+        target->scale_up = link_of(system, target->member, LINK_HOST);
+    target->network = link_of(system, target->member, LINK_NETWORK);
     target->ranks_per_node = !target->scale_up             ? 1
                              : target->scale_up->peers > 0 ? target->scale_up->peers + 1
                                                            : 0;
@@ -154,10 +154,21 @@ static void set_links(struct target *target, const struct system *system)
 bool target_resolve(struct target *target, struct diag *diag, const struct system *system,
                     const struct software *software, const struct graph_types *types)
 {
+    return target_resolve_member(target, diag, system, 0, software, types);
+}
+
+bool target_resolve_member(struct target *target, struct diag *diag, const struct system *system, int member,
+                           const struct software *software, const struct graph_types *types)
+{
     memset(target, 0, sizeof *target);
-    if (system->member_count == 0 || !system->members[0].device)
+    if (system->member_count <= (size_t)member || !system->members[member].device)
         return diag_error(diag, system->where, "a system without devices");
-    target->device = system->members[0].device;
+    target->device = system->members[member].device;
+    target->system = system;
+    target->member = member;
+    target->ranks_each = member == 0 || system->members[member].count <= 0
+                             ? 1
+                             : (double)system->members[0].count / system->members[member].count;
     target->software = software;
     target->residency = true;
     target->ideal = software->ideal;

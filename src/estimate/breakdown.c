@@ -23,6 +23,15 @@ static void scale_step(const struct plan *plan, struct step_cost *cost, double e
     cost->time = time;
 }
 
+void breakdown_scale(struct phase_cost *phase, double times, double time)
+{
+    scale_step(phase->plan, &phase->step, times, time);
+    phase->time_s = time;
+    phase->flops *= times;
+    phase->bytes *= times;
+    phase->steps *= times;
+}
+
 void breakdown_take(struct breakdown *breakdown, const char *name, const struct plan *plan,
                     struct step_cost *cost, const struct spent *spent, double executions,
                     const struct step *shape)
@@ -62,14 +71,19 @@ void breakdown_decode(struct breakdown *breakdown, struct decode *decode, const 
 {
     const struct generation *generation = &decode->deployment->generation;
     double cycles = decode_cycles(generation, decode->request->output), mean = (cycles - 1) / 2;
-    double cycle = cycle_time(decode, mean);
+    double all = 0; /* of the phases in turn; those that run beside each other share what the cycle takes */
+    cycle_time(decode, mean);
+    for (int i = 0; i < generation->phases; i++)
+        all +=
+            phase_seconds(decode, &generation->cycle[i],
+                          phase_plan(decode->deployment, &generation->cycle[i]), &decode->scratch->phases[i]);
     /* the model's own phase first, the draft's after it */
     for (int i = generation->phases - 1; i >= 0; i--) {
         const struct phase *phase = &generation->cycle[i];
         const struct plan *plan = phase_plan(decode->deployment, phase);
         struct step_cost *cost = breakdown_next(decode->scratch, breakdown);
         copy_step(plan, cost, &decode->scratch->phases[i]);
-        double share = phase->steps * step_pace(decode, plan, cost) / cycle;
+        double share = phase_seconds(decode, phase, plan, cost) / all;
         double steps = phase->steps * cycles, system = steps * decode->micro_batches * ranks_per_stage(plan);
         struct spent part = {.time = spent->time * share,
                              .flops = cost->flops * system,
@@ -77,7 +91,7 @@ void breakdown_decode(struct breakdown *breakdown, struct decode *decode, const 
                              .steps = steps};
         struct step shape;
         phase_step(decode, phase, mean, &shape);
-        breakdown_take(breakdown, phase->plan == 0 ? "decode" : "draft", plan, cost, &part,
-                       steps * decode->micro_batches, &shape);
+        const char *name = phase->name ? phase->name : phase->plan == 0 ? "decode" : "draft";
+        breakdown_take(breakdown, name, plan, cost, &part, steps * decode->micro_batches, &shape);
     }
 }

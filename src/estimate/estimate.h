@@ -3,8 +3,9 @@
 #define RAFTER_ESTIMATE_ESTIMATE_H
 
 #include "estimate/plan.h"
+#include "mechanism/calls.h"
 
-enum { POOLS_MOST = 4, PLANS_MOST = 4, REQUESTS_MOST = 8 };
+enum { POOLS_MOST = 4, PLANS_MOST = 4 };
 
 /* What a site pays and emits. */
 struct site {
@@ -18,35 +19,64 @@ extern const struct schema site_schema; /* for --set site.electricity=... */
 
 /* A pool: devices that run one plan (or several, such as target and draft, in turn). */
 struct pool {
-    const char *role;               /* "serve" */
+    const char *role;               /* "serve"; "decode" where another pool computes the prompts */
     struct plan *plans[PLANS_MOST]; /* [0]: the model; [1]: its draft ... */
     int plan_count;
 };
 
+struct call_set;
+
 struct deployment {
     struct pool pools[POOLS_MOST];
     int pool_count;
+    struct call_set *calls;  /* what each request turns into; NULL: it is one call */
+    struct pool_split split; /* given: [0] computes prompts, [1] decodes */
     struct generation generation;
     struct stack stack;
     struct site site;
+    int pass_plans[PASSES_MOST]; /* of the request's side passes: index into pools[0].plans; 0: none */
 };
 
-/* A DAG of requests to deployments; estimates sum the longest path. */
+/* A graph of calls with the deployments that answer them. */
+struct call_entry {
+    const struct deployment *deployment; /* NULL: the question's own */
+    int place;
+    const char *prefill_name, *decode_name; /* of its phases: "judge prefill" */
+};
+
+struct call_set {
+    const struct call_graph *graph;
+    struct call_entry entries[CALLS_MOST];
+};
+
+/* A DAG of requests to deployments; those of one place run in turn. */
 struct workflow_request {
     const struct deployment *deployment;
-    struct request request;
-    double count;             /* like ones run beside each other in the batch */
-    int after[REQUESTS_MOST]; /* indices of requests that must end first */
+    struct request request; /* of its first turn */
+    double executions;      /* runs expected of it: 1, or the chance that it runs */
+    int turns;              /* one behind the other */
+    double growth;          /* of a turn's output, what the next one reads on top of its prompt */
+    bool keeps_cache;       /* what a turn read and wrote is cached in the next */
+    double wait;            /* s before each turn */
+    int place;              /* the devices it runs on, below CALLS_MOST */
+    int after[CALLS_MOST];  /* indices of requests that must end first, all below its own */
     int after_count;
+    const char *prefill_name, *decode_name; /* of its phases in a breakdown; NULL: as of a single request */
 };
 
 struct workflow {
-    struct workflow_request requests[REQUESTS_MOST];
+    struct workflow_request requests[CALLS_MOST];
     int count;
 };
 
 struct interval {
     double low, high;
+};
+
+/* When a call of a workflow runs. */
+struct call_time {
+    double start, end; /* s from the request's start */
+    double sequences, executions;
 };
 
 /* All figures of the estimate contract (docs/schemas.md). Memory is per device on the worst rank; energy,
@@ -58,7 +88,10 @@ struct answer {
     double throughput_tokens_per_s;
     double throughput_tokens_per_s_per_device;
     double requests_per_s;
+    double bubble_s; /* of the latency that a pipeline's stages wait between mixed steps; else 0 */
     int devices;
+    double prompt_tokens, output_tokens, calls; /* of the whole batch: read, written, in so many requests */
+    struct call_time call_times[CALLS_MOST];    /* of a workflow's calls, in their order */
     struct memory_plan memory;
     double energy_j;
     double energy_j_per_output_token;
@@ -83,7 +116,7 @@ struct phase_cost {
     const struct plan *plan;
 };
 
-enum { PHASES_REPORTED_MOST = 4 };
+enum { PHASES_REPORTED_MOST = 2 * CALLS_MOST };
 
 struct breakdown {
     struct phase_cost phases[PHASES_REPORTED_MOST]; /* prefill, decode; draft phases after them */
@@ -99,9 +132,10 @@ struct estimate_scratch *estimate_scratch_new(struct arena *arena, const struct 
 void estimate(const struct deployment *deployment, const struct request *request, const struct slo *slo,
               struct estimate_scratch *scratch, struct answer *answer, struct breakdown *breakdown);
 
-/* The whole workflow: requests in order, each after those it waits for. */
+/* The whole workflow: requests in order, each after those it waits for. requests_per_s counts its requests.
+ */
 void estimate_workflow(const struct workflow *workflow, const struct slo *slo,
-                       struct estimate_scratch *scratch, struct answer *answer);
+                       struct estimate_scratch *scratch, struct answer *answer, struct breakdown *breakdown);
 
 /* What would make it fit: the largest batch on these devices (0: not even one), and the least device count
  * (tensor parallel, in powers of two up to what divides) that holds the batch (0: none found up to 64). */
@@ -124,6 +158,7 @@ struct question {
     struct string_list settings;   /* --set key=value: hardware.*, software.*, model.*, workload.*, site.*,
                                       MECHANISM.PARAMETER */
     bool no_residency;
+    bool one_call;         /* of a workflow: the techniques' own workflow does not begin anew */
     const double *scatter; /* [FAMILY_COUNT]: factors of the operator families' times; NULL: 1 */
 };
 

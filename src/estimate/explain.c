@@ -1,7 +1,7 @@
 /* The trail behind a figure: formula, terms with values, and where the inputs come from. */
 #include "base/suggest.h"
 #include "base/text.h"
-#include "estimate/estimate.h"
+#include "estimate/phases.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -159,12 +159,44 @@ static void explain_rates(const struct trail *trail)
     sources_of(trail, 3, "source", "matrix");
 }
 
+/* ---- workflows ---- */
+
+/* When each call runs, behind what, and its phases. false: the question is one call. */
+static bool explain_calls(const struct trail *trail, const char *metric, double value)
+{
+    const struct deployment *deployment = &trail->resolved->deployment;
+    if (!deployment->calls)
+        return false;
+    const struct call_graph *graph = deployment->calls->graph;
+    char total[32], start[32], end[32];
+    line(trail, 0, "%s = %s, of %d calls, each behind those it waits for and what its devices do before",
+         metric, show(value, DIM_SECONDS, total), graph->count);
+    for (int i = 0; i < graph->count; i++) {
+        const struct call_time *time = &trail->answer.call_times[i];
+        line(trail, 1, "%s: %.6g sequences x %d turns, expected %.4g times, from %s to %s",
+             graph->calls[i].name, time->sequences, graph->calls[i].turns, time->executions,
+             show(time->start, DIM_SECONDS, start), show(time->end, DIM_SECONDS, end));
+    }
+    for (int i = 0; i < trail->breakdown.count; i++)
+        explain_phase(trail, &trail->breakdown.phases[i]);
+    explain_rates(trail);
+    return true;
+}
+
 /* ---- metrics ---- */
 
 static void explain_ttft(const struct trail *trail)
 {
     char total[32], host[32];
-    line(trail, 0, "ttft_s = prefill + host_per_request = %s",
+    if (explain_calls(trail, "ttft_s: first token of the last answer", trail->answer.ttft_s))
+        return;
+    const struct mixing *mixing = &trail->resolved->request.mixing;
+    bool mixed = mixing->chunk_tokens > 0 || mixing->group_tokens > 0;
+    bool pools = trail->resolved->deployment.split.given;
+    line(trail, 0, "ttft_s = prefill %s+ host_per_request = %s",
+         mixed   ? "+ decode - (output - 1) * tpot_s "
+         : pools ? "/ batch "
+                 : "",
          show(trail->answer.ttft_s, DIM_SECONDS, total));
     line(trail, 1, "host_per_request of %s = %s", trail->plan->software->id,
          show(trail->plan->software->host_per_request, DIM_SECONDS, host));
@@ -178,6 +210,10 @@ static void explain_tpot(const struct trail *trail)
 {
     char total[32], decode[32];
     const struct phase_cost *phase = phase_named(trail, "decode");
+    if (!phase && trail->resolved->deployment.calls) {
+        line(trail, 0, "tpot_s is not defined: several calls write tokens; ask each");
+        return;
+    }
     if (!phase) {
         line(trail, 0, "tpot_s is not defined: one token is generated, and the prefill gives it");
         return;
@@ -196,6 +232,8 @@ static void explain_tpot(const struct trail *trail)
 static void explain_latency(const struct trail *trail)
 {
     char total[32], first[32], tpot[32];
+    if (explain_calls(trail, "latency_s: end of the last call", trail->answer.latency_s))
+        return;
     line(trail, 0, "latency_s = ttft_s + (output - 1) * tpot_s = %s + %.6g * %s = %s",
          show(trail->answer.ttft_s, DIM_SECONDS, first), trail->resolved->request.output - 1,
          show(trail->answer.tpot_s, DIM_SECONDS, tpot), show(trail->answer.latency_s, DIM_SECONDS, total));
@@ -206,6 +244,21 @@ static void explain_latency(const struct trail *trail)
 static void explain_throughput(const struct trail *trail)
 {
     char latency[32];
+    if (trail->resolved->deployment.calls) {
+        line(trail, 0, "throughput_tokens_per_s = tokens that all calls write / latency_s = %.6g / %s = %.6g",
+             trail->answer.output_tokens, show(trail->answer.latency_s, DIM_SECONDS, latency),
+             trail->answer.throughput_tokens_per_s);
+        explain_latency(trail);
+        return;
+    }
+    if (trail->resolved->deployment.split.given) {
+        line(trail, 0, "throughput_tokens_per_s = requests_per_s * output = %.6g * %.6g = %.6g tokens/s",
+             trail->answer.requests_per_s, trail->resolved->request.output,
+             trail->answer.throughput_tokens_per_s);
+        line(trail, 1, "requests_per_s: the lesser of what the pools for prompts and those for decodes do");
+        explain_latency(trail);
+        return;
+    }
     line(trail, 0, "throughput_tokens_per_s = batch * output / latency_s = %.6g * %.6g / %s = %.6g tokens/s",
          trail->resolved->request.batch, trail->resolved->request.output,
          show(trail->answer.latency_s, DIM_SECONDS, latency), trail->answer.throughput_tokens_per_s);
@@ -243,8 +296,12 @@ static void explain_drafts(const struct trail *trail, enum buffer_class class)
     for (int i = 1; i < pool->plan_count; i++) {
         struct memory_plan draft;
         char bytes[32];
+        if (pool->plans[i]->passes &&
+            (class != BUFFER_WEIGHTS ||
+             pass_is_vision_tower(&trail->resolved->deployment, &trail->resolved->request, i)))
+            continue;
         plan_memory(pool->plans[i], &trail->resolved->request, &draft);
-        line(trail, 2, "draft %s: %s", pool->plans[i]->model->id,
+        line(trail, 2, "%s %s: %s", pool->plans[i]->passes ? "encoder" : "draft", pool->plans[i]->model->id,
              quantity_format_binary(class == BUFFER_WEIGHTS ? draft.weights : draft.kv, bytes, sizeof bytes));
     }
 }
@@ -256,6 +313,10 @@ static void explain_memory(const struct trail *trail)
     char a[32], b[32], c[32], d[32], e[32];
     line(trail, 0, "memory.total_bytes = weights + kv + activations + reserved of pipeline stage %d = %s",
          memory->worst_stage, quantity_format_binary(memory->total, a, sizeof a));
+    if (trail->resolved->deployment.calls)
+        line(trail, 1,
+             "of the devices that hold most: weights of all models that calls run there, of the rest the "
+             "most that a call needs; below, the question's own model");
     line(trail, 1, "weights = %s", quantity_format_binary(memory->weights, b, sizeof b));
     explain_buffers(trail, BUFFER_WEIGHTS);
     explain_drafts(trail, BUFFER_WEIGHTS);

@@ -8,7 +8,7 @@ static bool fits(const struct deployment *deployment, struct request request, do
 {
     struct memory_plan memory;
     request.batch = batch;
-    deployment_memory(deployment, &request, &memory);
+    needed_memory(deployment, &request, &memory);
     return memory.fits;
 }
 

@@ -3,6 +3,12 @@
 
 #include <math.h>
 
+double idle_power(const struct deployment *deployment, int devices)
+{
+    const struct plan *plan = deployment->pools[0].plans[0];
+    return plan->target.device->power.idle * devices + plan->system->extra_power;
+}
+
 void bill(const struct deployment *deployment, const struct request *request, double dynamic_energy,
           struct answer *answer)
 {
@@ -11,7 +17,7 @@ void bill(const struct deployment *deployment, const struct request *request, do
     const struct site *site = &deployment->site;
     double tokens = request->batch * request->output, devices = answer->devices;
     bool known = device->power.tdp > 0;
-    double idle = device->power.idle * devices + plan->system->extra_power;
+    double idle = idle_power(deployment, answer->devices);
     answer->energy_j = known ? dynamic_energy + idle * answer->latency_s : NAN;
     answer->power_w = answer->energy_j / answer->latency_s;
     answer->energy_j_per_output_token = answer->energy_j / tokens;

@@ -44,6 +44,18 @@ static bool run_device_hooks(struct plan *plan, struct arena *arena, struct rewr
     return stack_run(request->stack, HOOK_DEVICE, rewrite);
 }
 
+static bool run_software_hooks(struct plan *plan, struct arena *arena, struct rewrite *rewrite,
+                               const struct plan_request *request)
+{
+    struct software *copy = ARENA_NEW(arena, struct software);
+    if (!copy)
+        return diag_error(rewrite->diag, NOWHERE, "out of memory");
+    *copy = *request->software;
+    rewrite->software = copy;
+    plan->software = copy;
+    return stack_run(request->stack, HOOK_SOFTWARE, rewrite);
+}
+
 static bool run_model_hooks(struct plan *plan, struct arena *arena, struct rewrite *rewrite,
                             const struct plan_request *request, struct graph_types *types)
 {
@@ -75,6 +87,35 @@ static bool split_stages(struct plan *plan, struct arena *arena)
     return true;
 }
 
+/* The share of the tokens that may be dropped which is left at `depth` of the layers. */
+static double share_at(const struct token_drops *drops, double depth)
+{
+    double share = 1, from = 0;
+    for (int i = 0; i < drops->count; i++) {
+        if (depth < drops->depth[i]) {
+            double way = (depth - from) / (drops->depth[i] - from);
+            return drops->gradual && i > 0 ? share + (drops->share[i] - share) * way : share;
+        }
+        share = drops->share[i];
+        from = drops->depth[i];
+    }
+    return share;
+}
+
+static bool share_layers(struct plan *plan, struct arena *arena, const struct request *request)
+{
+    int layers = plan->model->layers;
+    if (!request || request->drops.count == 0)
+        return true;
+    plan->layer_share = ARENA_ARRAY(arena, double, (size_t)layers);
+    if (!plan->layer_share)
+        return false;
+    for (int i = 0; i < layers; i++)
+        plan->layer_share[i] = share_at(&request->drops, (i + 1e-6) / layers);
+    plan->revived_share = request->drops.revived;
+    return true;
+}
+
 /* What was fitted on another device is trusted here no more than the spread among devices allows. */
 static struct op_trust trust_in(const struct plan *plan, int op, enum regime regime)
 {
@@ -91,7 +132,8 @@ static struct op_trust trust_in(const struct plan *plan, int op, enum regime reg
         trust.residual = block->residual;
     }
     if (trust.provenance == PROVENANCE_INHERITED) {
-        double spread = target_spread(&plan->target, footing.family, footing.format, footing.operand);
+        double spread = target_spread(&plan->targets[plan->graph.ops[op].device], footing.family,
+                                      footing.format, footing.operand);
         trust.sigma = fmax(trust.sigma, spread);
         trust.residual = fmax(trust.residual, spread);
     }
@@ -119,6 +161,32 @@ int plan_stage_layers(const struct plan *plan, int stage, int block)
     return plan->stage_layers[stage * (int)plan->model->block_count + block];
 }
 
+/* A target for each member that an operator runs on, or moves to; the others stay empty. */
+static bool resolve_targets(struct plan *plan, struct arena *arena, struct diag *diag,
+                            const struct plan_request *request, const struct graph_types *types)
+{
+    bool used[MEMBERS_MOST] = {true};
+    for (int i = 0; i < plan->graph.op_count; i++)
+        used[plan->graph.ops[i].device] = true;
+    plan->targets = ARENA_ARRAY(arena, struct target, plan->system->member_count);
+    if (!plan->targets)
+        return diag_error(diag, NOWHERE, "out of memory");
+    for (int i = 0; i < (int)plan->system->member_count; i++) {
+        struct target *target = &plan->targets[i];
+        if (!used[i])
+            continue;
+        if (!target_resolve_member(target, diag, plan->system, i, plan->software, types))
+            return false;
+        target->residency = !request->no_residency;
+        if (request->scatter) {
+            target->scattered = true;
+            memcpy(target->scatter, request->scatter, sizeof target->scatter);
+        }
+    }
+    plan->target = plan->targets[0];
+    return true;
+}
+
 bool plan_resolve(struct plan *plan, struct arena *arena, struct diag *diag,
                   const struct plan_request *request)
 {
@@ -126,30 +194,34 @@ bool plan_resolve(struct plan *plan, struct arena *arena, struct diag *diag,
     struct plan_request asked = *request;
     asked.stack = request->stack ? request->stack : &empty;
     struct graph_types types;
-    struct rewrite rewrite = {.role = request->role, .arena = arena, .diag = diag};
+    struct rewrite rewrite = {.role = request->role,
+                              .arena = arena,
+                              .diag = diag,
+                              .system = request->system,
+                              .request = request->request};
     *plan = (struct plan){.software = request->software,
                           .parallel = request->parallel,
+                          .passes = request->role && strcmp(request->role, ROLE_PASS) == 0,
                           .drafts = request->role && strcmp(request->role, ROLE_DRAFT) == 0};
 
+    rewrite.system = request->system;
     if (!run_device_hooks(plan, arena, &rewrite, &asked) ||
+        !run_software_hooks(plan, arena, &rewrite, &asked) ||
         !run_model_hooks(plan, arena, &rewrite, &asked, &types) ||
         !graph_build(&plan->graph, arena, diag, plan->model, plan->software, &plan->parallel, &types))
         return false;
     rewrite.graph = &plan->graph;
+    rewrite.system = plan->system;
     if (!stack_run(asked.stack, HOOK_OPS, &rewrite) || !stack_run(asked.stack, HOOK_PLACEMENT, &rewrite) ||
         !stack_run(asked.stack, HOOK_SCHEDULE, &rewrite) ||
-        !target_resolve(&plan->target, diag, plan->system, plan->software, &types))
+        !resolve_targets(plan, arena, diag, request, &types))
         return false;
-    plan->target.residency = !request->no_residency;
-    if (request->scatter) {
-        plan->target.scattered = true;
-        memcpy(plan->target.scatter, request->scatter, sizeof plan->target.scatter);
-    }
     plan->ranks = plan->parallel.tp * plan->parallel.pp * plan->parallel.dp;
-    plan->prepared = cost_prepare(arena, diag, &plan->graph, &plan->target);
+    plan->prepared = cost_prepare(arena, diag, &plan->graph, plan->targets);
     if (!plan->prepared)
         return false;
-    if (!split_stages(plan, arena) || !tabulate_ops(plan, arena))
+    if (!split_stages(plan, arena) || !share_layers(plan, arena, request->request) ||
+        !tabulate_ops(plan, arena))
         return diag_error(diag, NOWHERE, "out of memory");
     return true;
 }

@@ -20,12 +20,16 @@ struct plan {
     const struct software *software;
     struct parallelism parallel;
     struct graph graph;
-    struct target target;
+    struct target target;   /* of the first member: targets[0] */
+    struct target *targets; /* by member of the system; only those that operators run on are resolved */
     struct prepared_op *prepared;
-    bool drafts;           /* runs inside the steps of another plan, whose host work covers it */
-    int ranks;             /* devices of the deployment: tp * pp * dp (each dp group has its own tp ranks) */
-    int *stage_layers;     /* [pp][block_count]: layers of each block in each pipeline stage */
-    bool *follows_context; /* [op_count]: cost_follows_context */
+    bool passes;          /* an encoder beside the model: no cache, no output */
+    bool drafts;          /* runs inside the steps of another plan, whose host work covers it */
+    int ranks;            /* devices of the deployment: tp * pp * dp (each dp group has its own tp ranks) */
+    int *stage_layers;    /* [pp][block_count]: layers of each block in each pipeline stage */
+    double *layer_share;  /* [layers]: of the tokens that may be dropped, what a layer still has; NULL: all */
+    double revived_share; /* of them, what decode brings back in every layer */
+    bool *follows_context;                         /* [op_count]: cost_follows_context */
     struct op_trust *prefill_trust, *decode_trust; /* [op_count] */
 };
 
@@ -62,6 +66,7 @@ struct plan_request {
     struct parallelism parallel;
     const struct stack *stack;
     const char *role;
+    struct request *request; /* what mechanisms may look at; NULL: nothing */
     bool no_residency;
     const double *scatter; /* [FAMILY_COUNT]: factors of the families' times; NULL: 1 */
 };
@@ -77,12 +82,22 @@ void plan_step(const struct plan *plan, const struct step *step, bool only_conte
 void step_cost_add(const struct plan *plan, struct step_cost *sum, const struct step_cost *cost,
                    double times);
 
+/* What is planned into a memory other than the first member's main one. */
+struct memory_elsewhere {
+    int device, tier; /* as a buffer's away_device and away_tier */
+    double bytes;     /* on one device of that member, of all ranks that share it */
+    double capacity;
+};
+enum { PLACES_MOST = 8 };
+
 /* Memory of one rank, worst stage, at the deepest point of a request. */
 struct memory_plan {
     double weights, kv, activations, reserved, total;
     double capacity; /* bytes the software lets itself take of one device */
-    bool fits;
+    bool fits;       /* here and elsewhere */
     int worst_stage;
+    struct memory_elsewhere elsewhere[PLACES_MOST];
+    int elsewhere_count;
 };
 
 /* Adds up the buffers of the plan's worst stage. Prompts are padded or paged as the software does. */

@@ -1,5 +1,6 @@
 /* From names to a deployment and a request. */
 #include "base/suggest.h"
+#include "estimate/phases.h"
 #include "estimate/settings.h"
 
 #include <math.h>
@@ -213,7 +214,7 @@ static void make_request(const struct workload *workload, struct request *reques
     request->prompt_max = fmax(1, length_max(&workload->prompt));
 }
 
-static bool check_context(struct diag *diag, const struct model *model, const struct request *request)
+bool request_fits_context(struct diag *diag, const struct model *model, const struct request *request)
 {
     double longest = 0;
     for (int i = 0; i < request->strata; i++)
@@ -246,19 +247,35 @@ static bool check_encoder(struct diag *diag, const struct model *model, const st
     return true;
 }
 
+/* What shares a step with prompts' parts: one token a sequence. */
+static bool check_mixing(struct diag *diag, const struct model *model, const struct request *request,
+                         const struct generation *generation)
+{
+    if (request->mixing.chunk_tokens == 0 && request->mixing.group_tokens == 0)
+        return true;
+    if (model->encoder_layers > 0)
+        return diag_error(diag, NOWHERE, "%s: an encoder takes whole prompts, which cannot be mixed",
+                          model->id);
+    if (generation->phases > 1 || generation->cycle[0].new_tokens != 1 || generation->cycle[0].steps != 1)
+        return diag_error(diag, NOWHERE,
+                          "mixed_batch_scheduling: only plain decodes share steps with prompts");
+    return true;
+}
+
 /* ---- plans ---- */
 
 static struct plan *new_plan(struct resolved *resolved, struct diag *diag, const struct model *model,
-                             const struct software *software, const struct parallelism *parallel,
-                             const char *role)
+                             const struct software *software, const struct system *system,
+                             const struct parallelism *parallel, const struct stack *stack, const char *role)
 {
     struct plan *plan = ARENA_NEW(resolved->arena, struct plan);
-    struct plan_request request = {.system = resolved->system,
+    struct plan_request request = {.system = system,
                                    .model = model,
                                    .software = software,
                                    .parallel = *parallel,
-                                   .stack = &resolved->deployment.stack,
+                                   .stack = stack,
                                    .role = role,
+                                   .request = strcmp(role, ROLE_PASS) == 0 ? NULL : &resolved->request,
                                    .no_residency = resolved->question.no_residency,
                                    .scatter = resolved->question.scatter};
     if (!plan) {
@@ -282,24 +299,174 @@ static void plain_generation(const struct model *model, struct generation *gener
     };
 }
 
-/* The draft runs on the same devices and software, cut over the same tensor-parallel ranks. */
+/* A mechanism of the draft's own takes the place of the model's. */
+static bool draft_has(const struct stack *stack, const struct mechanism *mechanism)
+{
+    for (int i = 0; i < stack->count; i++)
+        if (stack->entries[i].mechanism == mechanism && strcmp(stack->entries[i].role, ROLE_DRAFT) == 0)
+            return true;
+    return false;
+}
+
+/* What applies to the draft: entries scoped to it, the one that brings it, and where the draft is cut
+ * from the model also what was done to the model. NULL with diag. */
+static struct stack *draft_stack(const struct resolved *resolved, struct diag *diag)
+{
+    const struct drafting *drafting = &resolved->deployment.generation.drafting;
+    const struct stack *all = &resolved->deployment.stack;
+    struct stack *stack = ARENA_NEW(resolved->arena, struct stack);
+    if (!stack) {
+        diag_error(diag, NOWHERE, "out of memory");
+        return NULL;
+    }
+    for (int i = 0; i < all->count; i++) {
+        struct stack_entry entry = all->entries[i];
+        bool inherited = drafting->own && !(drafting->layers > 0 && entry.mechanism->of_all_layers);
+        bool taken = strcmp(entry.role, ROLE_DRAFT) == 0 ||
+                     ((inherited || entry.mechanism->of_draft) && !draft_has(all, entry.mechanism));
+        entry.role = ROLE_DRAFT;
+        if (taken)
+            stack->entries[stack->count++] = entry;
+    }
+    return stack;
+}
+
+/* The model, or its first layers. */
+static const struct model *cut_model(struct resolved *resolved, struct diag *diag, const struct model *model,
+                                     int layers)
+{
+    struct model *cut = ARENA_NEW(resolved->arena, struct model);
+    int *block_layers = ARENA_ARRAY(resolved->arena, int, model->block_count);
+    if (!cut || !block_layers) {
+        diag_error(diag, NOWHERE, "out of memory");
+        return NULL;
+    }
+    if (layers > model->layers) {
+        diag_error(diag, NOWHERE, "a draft of %d layers cannot be cut from %s's %d", layers, model->id,
+                   model->layers);
+        return NULL;
+    }
+    *cut = *model;
+    cut->layers = layers > 0 ? layers : model->layers;
+    cut->block_layers = block_layers;
+    for (int i = 0; i < cut->layers; i++)
+        block_layers[cut->pattern[i]]++;
+    return cut;
+}
+
+/* The draft's devices: the model's, or another of the catalogue. */
+static const struct system *draft_system(struct resolved *resolved, struct diag *diag,
+                                         struct catalogue *catalogue, struct parallelism *parallel)
+{
+    const struct drafting *drafting = &resolved->deployment.generation.drafting;
+    parallel->ep = 1;
+    if (drafting->tp > parallel->tp) {
+        diag_error(diag, NOWHERE, "a draft cut over %d ranks: the model has %d", drafting->tp, parallel->tp);
+        return NULL;
+    }
+    if (drafting->tp > 0)
+        parallel->tp = drafting->tp;
+    if (!drafting->device)
+        return resolved->system;
+    const struct system *system = catalogue_system(catalogue, diag, drafting->device, 0, NULL);
+    *parallel = (struct parallelism){.tp = 1, .pp = 1, .ep = 1, .dp = 1};
+    if (system && system->members[0].count > 1) {
+        diag_error(diag, NOWHERE, "%s: a draft on devices of its own takes one", drafting->device);
+        return NULL;
+    }
+    return system;
+}
+
+/* The draft runs on the same devices and software, cut over the same tensor-parallel ranks, unless its
+ * mechanism says otherwise. */
 static bool add_draft(struct resolved *resolved, struct diag *diag, struct catalogue *catalogue,
-                      const char *name, const struct software *software, const struct parallelism *parallel)
+                      const char *name, const struct model *model, const struct software *software,
+                      const struct parallelism *parallel)
 {
     struct pool *pool = &resolved->deployment.pools[0];
-    const struct model *draft = catalogue_model(catalogue, diag, name, NULL);
+    struct drafting *drafting = &resolved->deployment.generation.drafting;
+    const struct model *draft = drafting->own ? cut_model(resolved, diag, model, drafting->layers)
+                                              : catalogue_model(catalogue, diag, name, NULL);
     if (!draft)
         return false;
     struct parallelism same = *parallel;
-    same.ep = 1;
+    if (draft->layers < same.pp) /* too few to cut: on the ranks of one stage */
+        same.pp = 1;
     if (draft->generation == GENERATION_MASKED_DIFFUSION)
         return diag_error(diag, NOWHERE, "%s is a masked-diffusion model: it cannot draft token by token",
                           draft->id);
     if (draft->encoder_layers > 0)
         return diag_error(diag, NOWHERE, "%s has an encoder: drafts with one are not modelled", draft->id);
-    pool->plans[1] = new_plan(resolved, diag, draft, software, &same, ROLE_DRAFT);
+    const struct stack *stack = draft_stack(resolved, diag);
+    const struct system *system = stack ? draft_system(resolved, diag, catalogue, &same) : NULL;
+    if (!system)
+        return false;
+    /* a copy in another precision is another copy */
+    const struct mechanism *quantised = mechanism_find("weight_quantization");
+    drafting->shares_weights &= !draft_has(&resolved->deployment.stack, quantised);
+    pool->plans[1] = new_plan(resolved, diag, draft, software, system, &same, stack, ROLE_DRAFT);
     pool->plan_count = 2;
-    return pool->plans[1] && check_context(diag, draft, &resolved->request);
+    return pool->plans[1] && request_fits_context(diag, draft, &resolved->request);
+}
+
+/* What runs beside the model before its first token, on the same devices: encoders, each a plan of its own.
+ */
+static bool add_passes(struct resolved *resolved, struct diag *diag, struct catalogue *catalogue,
+                       const struct model *served, const struct software *software,
+                       const struct parallelism *parallel)
+{
+    struct deployment *deployment = &resolved->deployment;
+    struct pool *pool = &deployment->pools[0];
+    struct parallelism same = *parallel;
+    same.ep = 1;
+    for (int i = 0; i < resolved->request.pass_count; i++) {
+        const struct side_pass *pass = &resolved->request.passes[i];
+        if (pass->sequences == 0)
+            continue;
+        const struct model *model = pass->model ? catalogue_model(catalogue, diag, pass->model, NULL)
+                                                : model_vision_tower(resolved->arena, diag, served);
+        if (!model)
+            return false;
+        if (pool->plan_count == PLANS_MOST)
+            return diag_error(diag, NOWHERE, "more than %d models in one deployment", PLANS_MOST);
+        deployment->pass_plans[i] = pool->plan_count;
+        pool->plans[pool->plan_count] =
+            new_plan(resolved, diag, model, software, resolved->system, &same, &deployment->stack, ROLE_PASS);
+        if (!pool->plans[pool->plan_count++])
+            return false;
+    }
+    return true;
+}
+
+/* A pool that decodes what the first one computed: the same devices again, or others cut by tensors alone. */
+static bool add_decode_pool(struct resolved *resolved, struct diag *diag, struct catalogue *catalogue,
+                            const struct pool_split *split, const struct model *model,
+                            const struct software *software, const struct parallelism *parallel)
+{
+    struct deployment *deployment = &resolved->deployment;
+    const struct system *system = resolved->system;
+    struct parallelism cut = *parallel;
+    if (deployment->generation.phases > 1 || model->encoder_layers > 0)
+        return diag_error(diag, NOWHERE, "disaggregation: drafts and encoders are not modelled with it");
+    if (split->decode_device) {
+        static const struct string_list none;
+        system = catalogue_system(catalogue, diag, split->decode_device, 0, &none);
+        if (!system)
+            return false;
+        cut = (struct parallelism){.tp = system->members[0].count, .pp = 1, .ep = 1, .dp = 1};
+    }
+    deployment->split = *split;
+    deployment->pools[1] = (struct pool){.role = "decode", .plan_count = 1};
+    deployment->pools[1].plans[0] =
+        new_plan(resolved, diag, model, software, system, &cut, &deployment->stack, ROLE_SERVE);
+    deployment->pool_count = 2;
+    if (!deployment->pools[1].plans[0])
+        return false;
+    if (split->bandwidth == 0 && !deployment->pools[0].plans[0]->target.network)
+        return diag_error(diag, NOWHERE,
+                          "disaggregation: no network leaves %s; give disaggregation.bandwidth",
+                          resolved->system->id);
+    return true;
 }
 
 static const char *default_software(const struct system *system)
@@ -330,6 +497,29 @@ static const struct model *find_model(struct resolved *resolved, struct diag *di
         settings->items[settings->count++] = setting;
     }
     return catalogue_model(catalogue, diag, question->model, settings);
+}
+
+/* The plans of the pools: one that serves, and what the techniques and the model add. */
+static bool make_plans(struct resolved *resolved, struct diag *diag, struct catalogue *catalogue,
+                       const struct rewrite *rewrite, const struct model *model,
+                       const struct software *software, const struct parallelism *parallel)
+{
+    struct deployment *deployment = &resolved->deployment;
+    struct pool *pool = &deployment->pools[0];
+    deployment->pool_count = 1;
+    pool->role = ROLE_SERVE;
+    pool->plans[0] =
+        new_plan(resolved, diag, model, software, resolved->system, parallel, &deployment->stack, ROLE_SERVE);
+    pool->plan_count = 1;
+    if (!pool->plans[0])
+        return false;
+    if (rewrite->pools.given &&
+        !add_decode_pool(resolved, diag, catalogue, &rewrite->pools, model, software, parallel))
+        return false;
+    if ((rewrite->draft || deployment->generation.drafting.own) &&
+        !add_draft(resolved, diag, catalogue, rewrite->draft, model, software, parallel))
+        return false;
+    return add_passes(resolved, diag, catalogue, model, software, parallel);
 }
 
 bool question_resolve(struct resolved *resolved, struct arena *arena, struct diag *diag,
@@ -366,14 +556,9 @@ bool question_resolve(struct resolved *resolved, struct arena *arena, struct dia
     if (!stack_run(&deployment->stack, HOOK_WORKLOAD, &rewrite) ||
         !stack_run(&deployment->stack, HOOK_GENERATION, &rewrite) ||
         !check_encoder(diag, model, &resolved->request, &deployment->generation) ||
-        !check_context(diag, model, &resolved->request))
+        !check_mixing(diag, model, &resolved->request, &deployment->generation) ||
+        !request_fits_context(diag, model, &resolved->request) ||
+        !make_plans(resolved, diag, catalogue, &rewrite, model, software, &parallel))
         return false;
-    deployment->pool_count = 1;
-    struct pool *pool = &deployment->pools[0];
-    pool->role = ROLE_SERVE;
-    pool->plans[0] = new_plan(resolved, diag, model, software, &parallel, ROLE_SERVE);
-    pool->plan_count = 1;
-    if (!pool->plans[0])
-        return false;
-    return !rewrite.draft || add_draft(resolved, diag, catalogue, rewrite.draft, software, &parallel);
+    return !rewrite.calls || question->one_call || calls_resolve(resolved, diag, catalogue, rewrite.calls);
 }

@@ -88,6 +88,21 @@ static void warn_empirical(struct warnings *warnings, const struct resolved *res
         warn(warnings, arena_printf(warnings->arena, "empirical input: %s", lines[i]));
 }
 
+/* Shares of requests come from measurements, as empirical parameters do. */
+static void warn_calls(struct warnings *warnings, const struct resolved *resolved)
+{
+    const struct call_set *set = resolved->deployment.calls;
+    for (int i = 0; set && i < set->graph->count; i++) {
+        const struct call *call = &set->graph->calls[i];
+        if (call->share < 1)
+            warn(warnings, arena_printf(warnings->arena, "empirical input: workflow.calls.%s.share = %g",
+                                        call->name, call->share));
+        if (call->device && i == 0)
+            warn(warnings, "calls on devices of their own: the question's devices count only where a call "
+                           "runs on them");
+    }
+}
+
 static void warn_workload(struct warnings *warnings, const struct resolved *resolved)
 {
     const struct workload *workload = &resolved->workload;
@@ -101,9 +116,9 @@ static void warn_workload(struct warnings *warnings, const struct resolved *reso
         warn(warnings, "the workload has a shared prefix that nothing reuses: add --with shared-prefix");
     if (workload->arrivals.rate > 0)
         warn(warnings, "arrivals are not modelled: the batch runs as one closed loop");
-    if (plan->model->vision)
+    if (plan->model->vision && resolved->request.pass_count == 0)
         warn(warnings, "images are not part of the prompt: the vision tower takes memory only");
-    if (plan->model->generation == GENERATION_MASKED_DIFFUSION)
+    if (resolved->deployment.generation.whole_sequence)
         warn(warnings, "masked diffusion: ttft is the time to the first denoised block");
 }
 
@@ -137,6 +152,22 @@ static void warn_power(struct warnings *warnings, const struct resolved *resolve
                                     answer->power_w, limit));
 }
 
+/* What lies in other memories than the device's own, and how much of them that is. */
+static void warn_elsewhere(struct warnings *warnings, const struct resolved *resolved,
+                           const struct answer *answer)
+{
+    const struct plan *plan = resolved->deployment.pools[0].plans[0];
+    for (int i = 0; i < answer->memory.elsewhere_count; i++) {
+        const struct memory_elsewhere *place = &answer->memory.elsewhere[i];
+        const struct device *device = plan->system->members[place->device].device;
+        const struct memory_tier *tier =
+            place->tier >= 0 ? &device->tiers[place->tier] : device_memory(device);
+        warn(warnings, arena_printf(warnings->arena, "%.2f GB are in the %s of %s, which has %.0f GB%s",
+                                    place->bytes / 1e9, tier->name, device->id, place->capacity / 1e9,
+                                    place->bytes > place->capacity ? ": they do not fit" : ""));
+    }
+}
+
 size_t estimate_warnings(const struct resolved *resolved, const struct answer *answer, struct arena *arena,
                          const char ***lines)
 {
@@ -147,8 +178,10 @@ size_t estimate_warnings(const struct resolved *resolved, const struct answer *a
     warn_calibration(&warnings, resolved, answer);
     warn_unverified(&warnings, resolved->deployment.pools[0].plans[0]->target.device);
     warn_empirical(&warnings, resolved);
+    warn_calls(&warnings, resolved);
     warn_workload(&warnings, resolved);
     warn_idle_options(&warnings, resolved);
     warn_power(&warnings, resolved, answer);
+    warn_elsewhere(&warnings, resolved, answer);
     return warnings.count;
 }

@@ -1,5 +1,7 @@
 #include "exec/generate.h"
 
+#include "base/random.h"
+
 #include <string.h>
 
 struct generating {
@@ -8,8 +10,8 @@ struct generating {
     const struct generation_request *request;
     struct generated *out;
     size_t vocab;
-    int **known;             /* [sequences][prompt + output]: prompt, then what is generated */
-    struct progress *states; /* [sequences] */
+    int **known;                      /* [sequences][prompt + output]: prompt, then what is generated */
+    struct sequence_progress *states; /* [sequences] */
     struct step_choice *choices;
     struct step_part *parts;
     float *logits; /* [wanted rows of a step][vocab] */
@@ -17,15 +19,6 @@ struct generating {
     struct candidate *candidates;
     uint64_t random;
 };
-
-/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014), in [0, 1). */
-static double next_random(uint64_t *state)
-{
-    uint64_t bits = *state += 0x9e3779b97f4a7c15;
-    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
-    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
-    return (double)((bits ^ bits >> 31) >> 11) * 0x1p-53;
-}
 
 /* ---- memory ---- */
 
@@ -41,7 +34,7 @@ static bool make_sequences(struct generating *g, struct arena *arena)
 {
     size_t count = (size_t)g->request->sequences, output = (size_t)g->request->output_tokens;
     g->known = ARENA_ARRAY(arena, int *, count);
-    g->states = ARENA_ARRAY(arena, struct progress, count);
+    g->states = ARENA_ARRAY(arena, struct sequence_progress, count);
     g->choices = ARENA_ARRAY(arena, struct step_choice, count);
     g->parts = ARENA_ARRAY(arena, struct step_part, count);
     g->candidates = ARENA_ARRAY(arena, struct candidate, g->vocab);
@@ -57,7 +50,7 @@ static bool make_sequences(struct generating *g, struct arena *arena)
             return diag_error(g->diag, NOWHERE, "out of memory");
         memcpy(g->known[s], g->request->prompts[s], prompt * sizeof(int));
         g->out->tokens[s] = g->known[s] + prompt;
-        g->states[s] = (struct progress){.prompt = (int)prompt, .known = (int)prompt};
+        g->states[s] = (struct sequence_progress){.prompt = (int)prompt, .known = (int)prompt};
     }
     return true;
 }
@@ -93,7 +86,7 @@ static void make_parts(const struct generating *g, int count)
 {
     for (int p = 0; p < count; p++) {
         const struct step_choice *choice = &g->choices[p];
-        const struct progress *state = &g->states[choice->sequence];
+        const struct sequence_progress *state = &g->states[choice->sequence];
         bool last = state->done + choice->tokens == state->known;
         g->parts[p] = (struct step_part){
             .sequence = choice->sequence,
@@ -113,8 +106,8 @@ static void keep_logits(struct generating *g, const float *rows, int count)
 /* The next token of a sequence, by the logits of its last one. */
 static void take_token(struct generating *g, int sequence, const float *row)
 {
-    struct progress *state = &g->states[sequence];
-    int token = sample(runner_isa(g->runner), &g->request->sampling, row, g->vocab, next_random(&g->random),
+    struct sequence_progress *state = &g->states[sequence];
+    int token = sample(runner_isa(g->runner), &g->request->sampling, row, g->vocab, random_unit(&g->random),
                        g->candidates);
     g->known[sequence][state->known++] = token;
     g->out->counts[sequence]++;
@@ -128,7 +121,7 @@ static int finish_parts(struct generating *g, int count)
     int prompt_tokens = 0;
     for (int p = 0; p < count; p++) {
         const struct step_part *part = &g->parts[p];
-        struct progress *state = &g->states[part->sequence];
+        struct sequence_progress *state = &g->states[part->sequence];
         prompt_tokens += state->done < state->prompt ? part->count : 0;
         state->done += part->count;
         if (wants_all(g, part->sequence))
@@ -178,7 +171,7 @@ static bool run_step(struct generating *g, int count)
 /* The logits behind the last token, which no step needed. */
 static bool run_last(struct generating *g)
 {
-    const struct progress *state = &g->states[0];
+    const struct sequence_progress *state = &g->states[0];
     const struct step_part part = {
         .sequence = 0, .tokens = g->known[0] + state->done, .count = state->known - state->done, .logits = 1};
     if (!g->request->all_logits)

@@ -57,7 +57,6 @@ static bool make_cache(struct runner *runner, struct diag *diag)
 struct runner *runner_new(struct arena *arena, struct diag *diag, const struct weights *weights,
                           const struct runner_options *options)
 {
-    enum { PAGE_TOKENS = 64 };
     struct runner *runner = ARENA_NEW(arena, struct runner);
     if (runner == NULL) {
         diag_error(diag, NOWHERE, "out of memory");
@@ -69,7 +68,7 @@ struct runner *runner_new(struct arena *arena, struct diag *diag, const struct w
                               .hyper = weights_hyper(weights),
                               .options = *options};
     if (options->page_tokens == 0)
-        runner->options.page_tokens = PAGE_TOKENS;
+        runner->options.page_tokens = RUNNER_PAGE_TOKENS;
     runner->isa = options->isa <= cpu_isa() ? options->isa : cpu_isa();
     runner->reader = options->reader != NULL ? options->reader : &attention_reader_all;
     if (runner_check_model(runner->model, diag) && check_options(&runner->options, runner->model, diag) &&
@@ -129,15 +128,6 @@ enum isa runner_isa(const struct runner *runner)
 const struct weights *runner_weights(const struct runner *runner)
 {
     return runner->weights;
-}
-
-double runner_kv_bytes_per_token(const struct runner *runner)
-{
-    double bytes = 0;
-    for (int i = 0; i < runner->model->layers; i++)
-        bytes += (double)runner->layers[i].k.heads * (double)runner->layers[i].k.row_bytes +
-                 (double)runner->layers[i].v.heads * (double)runner->layers[i].v.row_bytes;
-    return bytes;
 }
 
 /* ---- a step's parts ---- */

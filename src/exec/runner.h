@@ -10,6 +10,13 @@
 
 struct runner;
 
+/* Predictions know both from software/rafter-exec.yaml. */
+enum {
+    RUNNER_PAGE_TOKENS = 64,
+    RUNNER_VALUES_ALONE =
+        8192 /* written by one thread: about the microseconds that starting the others takes */
+};
+
 /* Gives a sequence's tokens their pages. One for each run; the paged one is cache_paged. */
 struct cache_policy {
     const char *name;
@@ -37,7 +44,7 @@ struct runner_options {
     int threads;  /* 0: all processors */
     enum isa isa; /* at most cpu_isa() */
     enum kv_type kv;
-    int page_tokens;                       /* 0: 64 */
+    int page_tokens;                       /* 0: RUNNER_PAGE_TOKENS */
     int sequences;                         /* most at once */
     int context_tokens;                    /* most of a sequence, new ones included */
     int step_tokens;                       /* most new tokens in one step */
@@ -88,7 +95,6 @@ struct op_clock *runner_clock(struct runner *runner);
 struct team *runner_team(struct runner *runner);
 enum isa runner_isa(const struct runner *runner);
 const struct weights *runner_weights(const struct runner *runner);
-double runner_kv_bytes_per_token(const struct runner *runner);
 
 /* The whole model in double, for tests: logits [count][vocab] of all positions of one sequence. */
 bool oracle_logits(const struct weights *weights, struct arena *arena, struct diag *diag, const int *tokens,

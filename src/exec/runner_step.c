@@ -26,8 +26,7 @@ static void run_share(void *context, int thread, int threads)
 void step_share(struct stepping *step, step_work *work, void *context, size_t count, size_t grain,
                 size_t values_each)
 {
-    enum { VALUES_ALONE = 8192 }; /* about the microseconds that starting the threads takes */
-    if (count <= grain || count * values_each <= VALUES_ALONE) {
+    if (count <= grain || count * values_each <= RUNNER_VALUES_ALONE) {
         work(context, 0, count);
         return;
     }

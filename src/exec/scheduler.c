@@ -4,18 +4,19 @@ struct limits {
     int step_tokens;
 };
 
-static bool in_prompt(const struct progress *progress)
+static bool in_prompt(const struct sequence_progress *progress)
 {
     return !progress->ended && progress->done < progress->prompt;
 }
 
-static bool has_next(const struct progress *progress)
+static bool has_next(const struct sequence_progress *progress)
 {
     return !progress->ended && progress->done >= progress->prompt && progress->done < progress->known;
 }
 
 /* The next token of each sequence past its prompt, `most` at most. */
-static int choose_decodes(const struct progress *progress, int count, int most, struct step_choice *choices)
+static int choose_decodes(const struct sequence_progress *progress, int count, int most,
+                          struct step_choice *choices)
 {
     int chosen = 0;
     for (int s = 0; s < count && chosen < most; s++)
@@ -24,7 +25,8 @@ static int choose_decodes(const struct progress *progress, int count, int most, 
     return chosen;
 }
 
-static int next_static(void *state, const struct progress *progress, int count, struct step_choice *choices)
+static int next_static(void *state, const struct sequence_progress *progress, int count,
+                       struct step_choice *choices)
 {
     const struct limits *limits = state;
     int chosen = 0, left = limits->step_tokens;
@@ -40,7 +42,8 @@ static int next_static(void *state, const struct progress *progress, int count, 
     return chosen > 0 ? chosen : choose_decodes(progress, count, count, choices);
 }
 
-static int next_chunked(void *state, const struct progress *progress, int count, struct step_choice *choices)
+static int next_chunked(void *state, const struct sequence_progress *progress, int count,
+                        struct step_choice *choices)
 {
     const struct limits *limits = state;
     int chosen = choose_decodes(progress, count, limits->step_tokens, choices);
@@ -55,6 +58,34 @@ static int next_chunked(void *state, const struct progress *progress, int count,
         left -= tokens;
     }
     return chosen;
+}
+
+/* The odd rests of prompts that nothing was done of, as many as fit. */
+static int choose_rests(const struct sequence_progress *progress, int count, int chunk,
+                        struct step_choice *choices)
+{
+    int chosen = 0, left = chunk;
+    for (int s = 0; s < count; s++) {
+        int rest = progress[s].prompt % chunk;
+        if (!in_prompt(&progress[s]) || progress[s].done > 0 || rest == 0)
+            continue;
+        if (rest > left)
+            break;
+        choices[chosen++] = (struct step_choice){s, rest};
+        left -= rest;
+    }
+    return chosen;
+}
+
+static int next_estimated(void *state, const struct sequence_progress *progress, int count,
+                          struct step_choice *choices)
+{
+    const struct limits *limits = state;
+    int chosen = choose_rests(progress, count, limits->step_tokens, choices);
+    for (int s = 0; s < count && chosen == 0; s++)
+        if (in_prompt(&progress[s]))
+            choices[chosen++] = (struct step_choice){s, limits->step_tokens};
+    return chosen > 0 ? chosen : choose_decodes(progress, count, count, choices);
 }
 
 static bool make(struct arena *arena, struct diag *diag, int step_tokens, struct scheduler *scheduler)
@@ -76,5 +107,11 @@ bool scheduler_static(struct arena *arena, struct diag *diag, int step_tokens, s
 bool scheduler_chunked(struct arena *arena, struct diag *diag, int step_tokens, struct scheduler *scheduler)
 {
     *scheduler = (struct scheduler){.name = "chunked", .next = next_chunked};
+    return make(arena, diag, step_tokens, scheduler);
+}
+
+bool scheduler_estimated(struct arena *arena, struct diag *diag, int step_tokens, struct scheduler *scheduler)
+{
+    *scheduler = (struct scheduler){.name = "estimated", .next = next_estimated};
     return make(arena, diag, step_tokens, scheduler);
 }

@@ -97,6 +97,16 @@ static void add_cache_passes(struct graph *graph, int block, const struct shard 
     }
 }
 
+/* Kernels of an eager framework between QK^T and PV, each reading and writing every score: scaling, adding
+ * the mask, softmax in fp32, and for narrower types one to fp32 and one back. */
+static void split_softmax(struct attention_work *work)
+{
+    enum { WIDE = 4 };
+    double each = element_bytes_each(&work->q_type), narrow = each < WIDE;
+    work->score_passes = 3 + 2 * narrow;
+    work->score_bytes = 4 * each + 2 * WIDE + narrow * 2 * (each + WIDE);
+}
+
 void add_attention_core(struct graph *graph, int block, const struct attention_names *names,
                         const struct attention_work *work, int cache)
 {
@@ -112,6 +122,8 @@ void add_attention_core(struct graph *graph, int block, const struct attention_n
         op->reads_cache = cache != BUFFER_NONE; /* else K and V are activations */
         op->attention = *work;
         op->attention.part = flash ? PART_FUSED : split[i].part;
+        if (op->attention.part == PART_SOFTMAX && graph->software->eager_softmax)
+            split_softmax(&op->attention);
         op->rows_factor = attention_share(graph);
     }
 }

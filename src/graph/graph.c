@@ -33,7 +33,8 @@ struct op *graph_insert_op(struct graph *graph, int at, const char *name, enum o
     if (graph->op_count >= graph->op_capacity) {
         /* the last slot takes what no longer fits, so that builders need not check each addition */
         graph->failed = true;
-        graph->ops[graph->op_capacity - 1] = (struct op){.weights = BUFFER_NONE, .cache = BUFFER_NONE};
+        graph->ops[graph->op_capacity - 1] =
+            (struct op){.weights = BUFFER_NONE, .cache = BUFFER_NONE, .cache_more = BUFFER_NONE};
         return &graph->ops[graph->op_capacity - 1];
     }
     struct op *op = &graph->ops[at];
@@ -49,6 +50,7 @@ struct op *graph_insert_op(struct graph *graph, int at, const char *name, enum o
                       .per_layer = 1,
                       .weights = BUFFER_NONE,
                       .cache = BUFFER_NONE,
+                      .cache_more = BUFFER_NONE,
                       .encodes = block != OUTSIDE_LAYERS && model_encodes(graph->model, block),
                       .waits_for = -1};
     return op;
@@ -72,7 +74,8 @@ int graph_add_buffer(struct graph *graph, const char *name, enum buffer_class cl
                                                           .touched = 1,
                                                           .page_tokens = 1,
                                                           .sequence_share = 1,
-                                                          .tier = -1};
+                                                          .tier = -1,
+                                                          .away_tier = -1};
     return graph->buffer_count++;
 }
 

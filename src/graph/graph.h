@@ -16,6 +16,19 @@ struct parallelism {
     double expert_skew; /* exponent of the experts' popularity; 0: balanced */
 };
 
+/* Operators of a group that share one device at once: collectives, and attention of decodes, each beside all
+ * the others. What is given `share` of the device runs at `rate` of what it reaches alone. */
+struct device_share {
+    bool given;
+    double share, rate;
+};
+enum sharer { SHARER_REST, SHARER_LINKS, SHARER_DECODES, SHARER_COUNT };
+struct sharing {
+    struct device_share of[SHARER_COUNT];
+    int chunks;         /* pieces, one behind the other through all layers; 0: no sharing */
+    double from_tokens; /* of a step from which on ops run in `pieces` and groups share */
+};
+
 /* Element types of the operands, before mechanisms. */
 struct graph_types {
     struct element_type weights;     /* linear layers */
@@ -32,6 +45,11 @@ struct graph_types graph_default_types(const struct model *model);
 
 enum { OPS_MOST = 256, BUFFERS_MOST = 256, OVERLAP_GROUPS_MOST = 16 };
 
+/* What runs beside what in an overlap group. RESOURCES: operators that different resources bind. LINKS:
+ * links, and another member's host work, beside all members' computing, which goes in turn. MEMBERS: each
+ * member's computing and each link. */
+enum overlap_lanes { LANES_RESOURCES, LANES_LINKS, LANES_MEMBERS };
+
 struct graph {
     const struct model *model;
     const struct software *software;
@@ -45,8 +63,10 @@ struct graph {
     int buffer_capacity;
     /* by overlap group: pieces that its ops are cut into; 1: serial. Group 0 is no group */
     int overlap_chunks[OVERLAP_GROUPS_MOST];
+    enum overlap_lanes overlap_lanes[OVERLAP_GROUPS_MOST];
     struct arena *arena;
     bool failed; /* memory ran out while building */
+    struct sharing sharing[OVERLAP_GROUPS_MOST];
 };
 
 /* Builds the graph. Refuses (diag) what does not divide: heads and intermediate sizes by tp, experts by ep,

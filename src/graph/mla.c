@@ -102,12 +102,30 @@ static int add_up_projection(struct graph *graph, int block, const struct mla_sh
     return weights;
 }
 
+/* What absorbed queries are multiplied by: the up-projection as it stands, or the software's transposed copy.
+ */
+static int turned_projection(struct graph *graph, int block, const struct mla_shard *shard, int weights)
+{
+    const struct element_type *stored = &graph->types.weights, *turned = &graph->software->turned_type;
+    bool plain =
+        stored->format == FORMAT_FP32 || stored->format == FORMAT_BF16 || stored->format == FORMAT_FP16;
+    if (turned->name[0] == '\0')
+        return weights;
+    int copy = graph_add_buffer(graph, OP_NAME_MLA_Q_ABSORB, BUFFER_WEIGHTS, block);
+    if (graph->failed)
+        return weights;
+    graph->buffers[copy].type = plain ? *stored : *turned;
+    graph->buffers[copy].rows = shard->heads * shard->nope;
+    graph->buffers[copy].cols = shard->latent;
+    return copy;
+}
+
 /* Attention to the latents: all that a query may see, or the `selected` ones that its indexer picks. */
 static void build_absorbed(struct graph *graph, int block, const struct mla_shard *shard, int cache,
                            enum regime regime, double selected, int weights)
 {
     add_absorbed(graph, OP_NAME_MLA_Q_ABSORB, block, regime, shard->latent, shard->nope, shard->heads,
-                 weights);
+                 turned_projection(graph, block, shard, weights));
     add_mla_core(graph, block, shard, cache, regime, true)->attention.selected = selected;
     add_absorbed(graph, OP_NAME_MLA_V_UP, block, regime, shard->value, shard->latent, shard->heads, weights);
 }

@@ -81,8 +81,12 @@ static void add_routed(struct graph *graph, int block, const struct moe_spec *sp
     activation->rows_factor = pairs;
     activation->stream.exponentials = shard->width;
     add_grouped(graph, OP_NAME_MOE_DOWN, block, row, shard->width, spec, shard);
-    /* weighted sum of a token's experts: a multiply-add for each */
-    add_stream(graph, OP_NAME_MOE_COMBINE, OP_ELEMENTWISE, block, row, row / spec->top_k, 2 * row)
+    /* weighted sum of a token's experts: a multiply-add for each; the shared experts' result is one more row
+     */
+    double shared =
+        spec->shared_intermediate > 0 && spec->latent == 0 ? graph->model->hidden * shard->rows / pairs : 0;
+    add_stream(graph, OP_NAME_MOE_COMBINE, OP_ELEMENTWISE, block, row + shared, row / spec->top_k,
+               2 * (row + shared))
         ->rows_factor = pairs;
 }
 

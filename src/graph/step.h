@@ -23,6 +23,9 @@ struct segment {
     enum mask mask;
     int layer_first; /* layers [first, last) that the tokens pass; last 0: to the end */
     int layer_last;
+    /* where layers drop tokens (estimate/plan.h): how many of the new and of the cached ones they may; tokens
+     * a step brings back where all are dropped, and the share of the dropped that is back already */
+    double droppable_new, droppable_context, revived_new, revived;
 };
 
 enum { SEGMENTS_MOST = 16 };

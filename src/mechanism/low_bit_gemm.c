@@ -1,8 +1,10 @@
 /* The kernels that multiply by weights of few bits. Usual ones convert them to what the units multiply; these
  * look sums of activations up (LUT-GEMM arXiv:2206.09557, T-MAC arXiv:2407.00088, LUT Tensor Core
  * arXiv:2408.06003), multiply planes of bits (ABQ-LLM arXiv:2408.08554), or convert all weights before a wide
- * product; libraries pick by the number of rows. Bit planes of activations are those of
- * activation_quantization's type. Routed experts keep their kernels. */
+ * product; libraries pick by the number of rows. Of the usual ones it says what a conversion takes and
+ * whether loads, conversions and products run beside each other (asynchronous dequantisation,
+ * arXiv:2311.16442). Bit planes of activations are those of activation_quantization's type. Routed experts
+ * keep their kernels. */
 #include "mechanism/mechanism.h"
 
 #include <stddef.h>
@@ -13,17 +15,14 @@ struct low_bit_gemm_parameters {
     int group;
     bool mirrored;
     struct element_type table;
+    double operations;
+    bool overlapped;
 };
-
-static bool is_integer(enum number_format format)
-{
-    return format == FORMAT_INT8 || format == FORMAT_INT4 || format == FORMAT_INT2 || format == FORMAT_INT1;
-}
 
 static bool has_planes(const struct graph *graph, const struct op *op)
 {
     return op->kind == OP_GEMM && !(op->gemm.experts > 0) && op->weights != BUFFER_NONE &&
-           is_integer(graph->buffers[op->weights].type.format);
+           number_format_is_integer(graph->buffers[op->weights].type.format);
 }
 
 /* Converted weights of the largest layer lie in memory beside the stored ones. */
@@ -64,6 +63,8 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
                                                  .group = p->group,
                                                  .mirrored = p->mirrored,
                                                  .table = p->table};
+        op->gemm.path.operations += p->operations - 1;
+        op->gemm.path.in_turn = !p->overlapped;
         double batch = op->gemm.batch > 0 ? op->gemm.batch : 1;
         double bytes = batch * element_bytes(&op->gemm.a_type, op->gemm.n, op->gemm.k);
         largest = bytes > largest ? bytes : largest;
@@ -122,6 +123,20 @@ static const struct field fields[] = {
      .offset = offsetof(struct low_bit_gemm_parameters, table),
      .fallback = "int8",
      .doc = "element type of a table's sums: int8, fp16, bf16, fp32"},
+    {.key = "operations",
+     .kind = FIELD_QUANTITY,
+     .offset = offsetof(struct low_bit_gemm_parameters, operations),
+     .min = 0,
+     .max = 100,
+     .fallback = "1",
+     .doc =
+         "multiply-adds of the lanes that converting a weight takes: scales of two levels 2, scales applied "
+         "to sums 0"},
+    {.key = "overlapped",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(struct low_bit_gemm_parameters, overlapped),
+     .fallback = "true",
+     .doc = "kernels that convert do so beside loads and products; false: each waits for the one before"},
 };
 static const struct schema schema = {.name = "low_bit_gemm",
                                      .size = sizeof(struct low_bit_gemm_parameters),

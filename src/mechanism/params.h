@@ -5,15 +5,10 @@
 
 #include "spec/schema.h"
 
-enum parameter_role {
-    PARAMETER_STRUCTURAL,
-    PARAMETER_EMPIRICAL
-}; /* empirical: marked as such in every output */
-
 /* A field of the mechanism's parameter struct, and what it is. schema_read does the checks. */
 struct mechanism_parameters {
     const struct schema *schema;
-    const char *const *empirical; /* keys of the empirical ones, ended by NULL; may be NULL */
+    const char *const *empirical; /* keys that every output marks as such, ended by NULL; may be NULL */
 };
 
 #endif

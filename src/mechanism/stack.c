@@ -1,3 +1,4 @@
+#include "base/quantity.h"
 #include "base/suggest.h"
 #include "mechanism/mechanism.h"
 
@@ -128,6 +129,8 @@ static hook_function hook_of(const struct mechanism *mechanism, enum hook hook)
     switch (hook) {
     case HOOK_DEVICE:
         return mechanism->on_device;
+    case HOOK_SOFTWARE:
+        return mechanism->on_software;
     case HOOK_WORKLOAD:
         return mechanism->on_workload;
     case HOOK_MODEL:
@@ -157,12 +160,14 @@ bool stack_run(const struct stack *stack, enum hook hook, struct rewrite *rewrit
     return true;
 }
 
-static const struct field *field_named(const struct schema *schema, const char *key)
+/* A least value that stands for none. */
+static bool not_given(const struct field *field, double value)
 {
-    for (size_t i = 0; i < schema->count; i++)
-        if (strcmp(schema->fields[i].key, key) == 0)
-            return &schema->fields[i];
-    return NULL;
+    char error[128];
+    double fallback;
+    return field->fallback && value == field->min &&
+           quantity_parse(field->fallback, field->dimension, &fallback, error, sizeof error) &&
+           fallback == field->min;
 }
 
 size_t stack_empirical(const struct stack *stack, struct arena *arena, const char ***lines)
@@ -174,10 +179,12 @@ size_t stack_empirical(const struct stack *stack, struct arena *arena, const cha
         const struct stack_entry *entry = &stack->entries[i];
         const char *const *keys = entry->mechanism->parameters.empirical;
         for (; keys && *keys && count < LINES_MOST; keys++) {
-            const struct field *field = field_named(entry->mechanism->parameters.schema, *keys);
+            const struct field *field = schema_field(entry->mechanism->parameters.schema, *keys);
             if (!field || field->kind != FIELD_QUANTITY)
                 continue;
             double value = *(const double *)((const char *)entry->parameters + field->offset);
+            if (not_given(field, value))
+                continue;
             found[count] = arena_printf(arena, "%s.%s = %g", entry->mechanism->name, *keys, value);
             count += found[count] != NULL;
         }

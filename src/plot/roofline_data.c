@@ -279,7 +279,8 @@ static struct roofline_point point_of(const struct op *op, const struct step_op 
 
 static bool has_place(const struct op *op, const struct roofline_point *point)
 {
-    bool local = op->kind != OP_COLLECTIVE && op->kind != OP_TRANSFER && op->kind != OP_HOST;
+    bool local =
+        op->kind != OP_COLLECTIVE && op->kind != OP_TRANSFER && op->kind != OP_HOST && op->kind != OP_FETCH;
     return local && positive(point->flops) && positive(point->bytes) && positive(point->time) &&
            positive(point->flops / point->bytes) && positive(point->flops / point->time);
 }

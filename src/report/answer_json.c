@@ -185,6 +185,25 @@ static json_t *energy_json(const struct result *result)
     return object;
 }
 
+/* A workflow's calls in their order. */
+static json_t *calls_json(const struct result *result)
+{
+    const struct call_graph *graph = result->resolved->deployment.calls->graph;
+    json_t *calls = json_array();
+    for (int i = 0; i < graph->count; i++) {
+        const struct call_time *time = &result->answer.call_times[i];
+        json_t *object = json_object();
+        set(object, "name", json_text(graph->calls[i].name));
+        set(object, "sequences", json_figure(time->sequences));
+        set(object, "turns", json_integer(graph->calls[i].turns));
+        set(object, "expected_runs", json_figure(time->executions));
+        set(object, "start_s", json_figure(time->start));
+        set(object, "end_s", json_figure(time->end));
+        json_array_append_new(calls, object);
+    }
+    return calls;
+}
+
 json_t *answer_json(const struct result *result, const struct fitting *fitting)
 {
     json_t *object = json_object();
@@ -195,6 +214,8 @@ json_t *answer_json(const struct result *result, const struct fitting *fitting)
     if (fitting != NULL && !result->answer.memory.fits)
         set(object, "would_fit",
             json_pack("{s:i, s:i}", "batch", fitting->batch, "devices", fitting->devices));
+    if (result->resolved->deployment.calls != NULL)
+        set(object, "calls", calls_json(result));
     set(object, "prefill", empty_phase());
     set(object, "decode", empty_phase());
     for (int i = 0; i < result->breakdown.count; i++)

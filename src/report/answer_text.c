@@ -211,6 +211,33 @@ static void op_line(const struct sheet *sheet, struct table *table, const char *
     table_text(table, isfinite(roof) ? human_percent(sheet->arena, roof) : "");
 }
 
+/* What a workflow's calls do when; nothing where the question is one call. */
+static void calls_block(const struct sheet *sheet)
+{
+    const struct call_set *set = sheet->result->resolved->deployment.calls;
+    if (set == NULL)
+        return;
+    struct table *table = table_new(sheet->arena);
+    heading(sheet, "Calls", "of each batch, expected");
+    table_column(table, "", "call", SIDE_LEFT, COLUMN_BOTH);
+    table_column(table, "", "sequences", SIDE_RIGHT, COLUMN_BOTH);
+    table_column(table, "", "turns", SIDE_RIGHT, COLUMN_BOTH);
+    table_column(table, "", "runs", SIDE_RIGHT, COLUMN_BOTH);
+    table_column(table, "", "from", SIDE_RIGHT, COLUMN_BOTH);
+    table_column(table, "", "to", SIDE_RIGHT, COLUMN_BOTH);
+    for (int i = 0; i < set->graph->count; i++) {
+        const struct call_time *time = &sheet->answer->call_times[i];
+        table_row(table, TONE_PLAIN);
+        table_text(table, set->graph->calls[i].name);
+        table_text(table, human(sheet->arena, HUMAN_NUMBER, time->sequences));
+        table_text(table, arena_printf(sheet->arena, "%d", set->graph->calls[i].turns));
+        table_text(table, human(sheet->arena, HUMAN_NUMBER, time->executions));
+        table_text(table, human(sheet->arena, HUMAN_SECONDS, time->start));
+        table_text(table, human(sheet->arena, HUMAN_SECONDS, time->end));
+    }
+    put(sheet, table);
+}
+
 /* The longest operators and the rest in one line, so that the shares sum to the whole. */
 static void phase_block(const struct sheet *sheet, const struct phase_cost *phase)
 {
@@ -252,6 +279,7 @@ static void write_sheet(const struct sheet *sheet)
     throughput_block(sheet);
     memory_block(sheet);
     price_block(sheet);
+    calls_block(sheet);
     for (int i = 0; i < sheet->result->breakdown.count; i++)
         phase_block(sheet, &sheet->result->breakdown.phases[i]);
     cautions(sheet);

@@ -36,7 +36,11 @@ const char *limit_human(struct arena *arena, enum limit limit, double value)
 const char *limits_line(const struct asked *asked, struct arena *arena)
 {
     static const struct answer nobody; /* memory's bound is the answer's own */
-    const char *line = asked->limits.any_memory ? "" : "memory";
+    double memory = asked->limits.memory;
+    const char *line = asked->limits.any_memory ? ""
+                       : memory > 0.0
+                           ? arena_printf(arena, "memory at most %s", human(arena, HUMAN_BYTES, memory))
+                           : "memory";
     for (int l = LIMIT_TTFT; l <= LIMIT_THROUGHPUT && line != NULL; l++) {
         double bound = limit_bound(&asked->limits, &nobody, (enum limit)l);
         if (bound > 0.0)
@@ -62,6 +66,7 @@ static json_t *limits_json(const struct asked *asked)
     set_limit(object, "tpot_s", limits->tpot);
     set_limit(object, "latency_s", limits->latency);
     set_limit(object, "cost_usd_per_million_output_tokens", limits->usd_per_million);
+    set_limit(object, "memory_bytes", limits->memory);
     set_limit(object, "throughput_tokens_per_s", limits->throughput);
     json_object_set_new(object, "of_workload", json_boolean(asked->limits_of_workload));
     return object;

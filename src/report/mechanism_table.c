@@ -23,6 +23,8 @@ static const char *kind_text(const struct field *field, struct arena *arena)
             text = arena_printf(arena, "%s%s%s", text, text[0] != '\0' ? " | " : "", name->name);
         return text;
     }
+    case FIELD_OBJECTS:
+        return "a list of maps";
     default:
         return "a map";
     }
@@ -40,6 +42,23 @@ static const char *default_text(const struct field *field)
     return field->required ? "required" : field->fallback != NULL ? field->fallback : "";
 }
 
+/* A parameter's row, and behind a list of maps those of the maps' keys: "calls.count". */
+static void parameter_rows(struct table *table, const struct mechanism *mechanism, const struct field *field,
+                           const char *list, struct arena *arena)
+{
+    bool empirical = parameter_is_empirical(mechanism, field->key);
+    table_row(table, TONE_PLAIN);
+    table_text(table, list ? arena_printf(arena, "%s.%s", list, field->key) : field->key);
+    table_text(table, kind_text(field, arena));
+    table_text(table, range_text(field, arena));
+    table_text(table, default_text(field));
+    table_text(table, empirical ? "empirical" : "structural");
+    table_tone(table, empirical ? TONE_WARN : TONE_PLAIN);
+    table_text(table, field->doc);
+    for (size_t i = 0; field->kind == FIELD_OBJECTS && list == NULL && i < field->object->count; i++)
+        parameter_rows(table, mechanism, &field->object->fields[i], field->key, arena);
+}
+
 struct table *parameter_table(const struct mechanism *mechanism, struct arena *arena)
 {
     const struct schema *schema = mechanism->parameters.schema;
@@ -50,18 +69,8 @@ struct table *parameter_table(const struct mechanism *mechanism, struct arena *a
     table_column(table, "default", "default", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "role", "role", SIDE_LEFT, COLUMN_BOTH);
     table_column(table, "meaning", "meaning", SIDE_LEFT, COLUMN_BOTH);
-    for (size_t i = 0; schema != NULL && i < schema->count; i++) {
-        const struct field *field = &schema->fields[i];
-        bool empirical = parameter_is_empirical(mechanism, field->key);
-        table_row(table, TONE_PLAIN);
-        table_text(table, field->key);
-        table_text(table, kind_text(field, arena));
-        table_text(table, range_text(field, arena));
-        table_text(table, default_text(field));
-        table_text(table, empirical ? "empirical" : "structural");
-        table_tone(table, empirical ? TONE_WARN : TONE_PLAIN);
-        table_text(table, field->doc);
-    }
+    for (size_t i = 0; schema != NULL && i < schema->count; i++)
+        parameter_rows(table, mechanism, &schema->fields[i], NULL, arena);
     return table;
 }
 

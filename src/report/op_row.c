@@ -66,24 +66,29 @@ void op_row_make(struct op_row *row, const struct phase_cost *phase, int index)
 {
     const struct plan *plan = phase->plan;
     const struct op *op = &plan->graph.ops[index];
+    const struct target *target = &plan->targets[op->device];
     const struct step_op *cost = &phase->step.ops[index];
     double peak = cost_footing(plan->prepared, index, phase->step.regime).peak_flops;
     double whole = phase_rank_time(phase);
     *row = (struct op_row){.name = op->name, .kind = op_kind_name(op->kind), .count = cost->count};
     fill_work(row, cost);
     row->intensity = row->moved > 0.0 ? row->flops / row->moved : (double)NAN;
-    row->attainable =
-        row->flops > 0.0 ? fmin(peak, row->intensity * plan->target.memory_bandwidth) : (double)NAN;
+    row->attainable = row->flops > 0.0 ? fmin(peak, row->intensity * target->memory_bandwidth) : (double)NAN;
     row->time = cost->time;
     row->exposed = cost->exposed;
     double roof_time = cost_roof_time(plan->prepared, index, &cost->each);
     row->roof = cost->each.time > 0.0 ? roof_time / cost->each.time : 0.0;
     row->share = whole > 0.0 ? cost->exposed / whole : 0.0;
     fill_energy(row, phase, index);
-    write_bound(row->bound, sizeof row->bound, &plan->target, cost->each.bound);
+    if (op->kind == OP_FETCH && cost->each.bound == BOUND_LINK)
+        snprintf(row->bound, sizeof row->bound, "link:host");
+    else if (op->kind == OP_TRANSFER && op->transfer.far)
+        snprintf(row->bound, sizeof row->bound, "%s", bound_name(cost->each.bound));
+    else
+        write_bound(row->bound, sizeof row->bound, target, cost->each.bound);
 }
 
-void phase_energy(const struct phase_cost *phase, double parts[ENERGY_PART_COUNT])
+static void phase_energy(const struct phase_cost *phase, double parts[ENERGY_PART_COUNT])
 {
     for (int e = 0; e < ENERGY_PART_COUNT; e++)
         parts[e] = 0.0;

@@ -31,10 +31,7 @@ bool op_row_active(const struct op_row *row);
 /* Indices of the phase's active ops by exposed time, longest first, at most `most`; count returned. */
 int phase_top_ops(const struct phase_cost *phase, int most, int *indices);
 
-/* Joules above idle of the phase over the system, by where they go. */
-void phase_energy(const struct phase_cost *phase, double parts[ENERGY_PART_COUNT]);
-
-/* The same over all phases of an answer. */
+/* Joules above idle over the system and all phases of an answer, by where they go. */
 struct result;
 void result_energy(const struct result *result, double parts[ENERGY_PART_COUNT]);
 

@@ -253,6 +253,11 @@ double number_format_bits(enum number_format format)
     return formats[format].bits;
 }
 
+bool number_format_is_integer(enum number_format format)
+{
+    return format == FORMAT_INT8 || format == FORMAT_INT4 || format == FORMAT_INT2 || format == FORMAT_INT1;
+}
+
 double element_row_bytes(const struct element_type *type, double cols)
 {
     enum { MANY_ROWS = 65536 }; /* a multiple of every block edge */

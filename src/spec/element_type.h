@@ -45,8 +45,7 @@ struct element_type {
 
 /* Parses a name: "fp32 tf32 bf16 fp16 fp8 fp8-block fp8-channel int8 int8-tensor int4 int3 int2 ternary nvfp4
  * mxfp4 mxfp6 mxfp8 q8_0 q6_k q5_k q4_k q4_0 q4_1 q5_0 q5_1 q3_k q2_k" and the pattern int{2..8}-g{16..4096};
- * aliases
- * ("bfloat16", "half", "f16", "float8_e4m3", "e4m3", "int4_wo", "fp8_block" ...). false: unknown. */
+ * aliases ("bfloat16", "half", "f16", "float8_e4m3", "e4m3", "int4_wo", "fp8_block" ...). false: unknown. */
 bool element_type_parse(const char *name, struct element_type *type);
 
 /* The canonical names, for did-you-mean and help. */
@@ -71,5 +70,7 @@ enum number_format number_format_parse(const char *name);
 
 /* Bits of one value in the format: 8 for fp8. */
 double number_format_bits(enum number_format format);
+
+bool number_format_is_integer(enum number_format format);
 
 #endif

@@ -666,7 +666,7 @@ static bool check_link(struct reader *reader, const struct system *system, const
     return ok;
 }
 
-enum { MEMBERS_MOST = 64, SYSTEM_LINKS_MOST = 256 };
+enum { SYSTEM_LINKS_MOST = 256 };
 
 bool system_read(struct reader *reader, const struct yaml_node *node, const char *id, struct system *system)
 {
@@ -684,4 +684,17 @@ bool system_read(struct reader *reader, const struct yaml_node *node, const char
     for (size_t i = 0; i < system->link_count; i++)
         ok = check_link(reader, system, &system->links[i]) && ok;
     return ok;
+}
+
+const struct link *system_link_between(const struct system *system, const char *a, const char *b)
+{
+    for (size_t i = 0; i < system->link_count; i++) {
+        const struct string_list *between = &system->links[i].between;
+        if (between->count != 2)
+            continue;
+        if ((strcmp(between->items[0], a) == 0 && strcmp(between->items[1], b) == 0) ||
+            (strcmp(between->items[0], b) == 0 && strcmp(between->items[1], a) == 0))
+            return &system->links[i].link;
+    }
+    return NULL;
 }

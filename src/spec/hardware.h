@@ -111,6 +111,12 @@ struct device {
                              stood in for; b bits take b times as long; 0: none */
     int lookup_bytes;     /* CPUs: bytes a clock and core looked up in tables of 16 bytes; 0: not known */
     int matrix_depth_bytes; /* k-extent of a matrix instruction in bytes (32 on Ampere: 16 bf16, 32 int8) */
+    /* of one-off machines, given by techniques (mechanism/custom_hardware.c) */
+    double mesh_side;   /* cores along each side of a mesh that sums over it; 0: none */
+    double mesh_hop;    /* s from a core to the next */
+    double stages;      /* a spatial pipeline: tokens on their way through hardware of their own; 0: none */
+    double stage_time;  /* s */
+    bool wired_weights; /* logic made for the weights' type: wires unpack them, no lanes */
     struct power power;
     struct price price;
     struct calibration *calibrations;
@@ -161,6 +167,11 @@ struct system {
     size_t source_count;
     struct source_location where;
 };
+
+enum { MEMBERS_MOST = 64 };
+
+/* The link of two members of different roles, or NULL. */
+const struct link *system_link_between(const struct system *system, const char *a, const char *b);
 
 extern const struct schema device_schema;
 extern const struct schema system_schema;

@@ -211,6 +211,10 @@ bool model_read(struct reader *reader, const struct yaml_node *node, const char 
  * the two where an encoder has the prompt and the decoder the output. */
 double model_context_needed(const struct model *model, double prompt, double output);
 
+/* The model's vision tower as a model of its own: patches in, features out, no words. NULL with diag: it has
+ * none. */
+const struct model *model_vision_tower(struct arena *arena, struct diag *diag, const struct model *model);
+
 /* Whether the block's layers are the encoder's; false for any other index. */
 bool model_encodes(const struct model *model, int block);
 

@@ -33,7 +33,7 @@ static bool out_of_memory(struct reader *reader, const struct yaml_node *node)
     return diag_error(reader->diag, node->where, "out of memory");
 }
 
-static const struct field *find_field(const struct schema *schema, const char *key)
+const struct field *schema_field(const struct schema *schema, const char *key)
 {
     for (size_t i = 0; i < schema->count; i++)
         if (strcmp(schema->fields[i].key, key) == 0)
@@ -47,7 +47,7 @@ static const struct field *find_parent_of(const struct schema *schema, const cha
     for (size_t i = 0; i < schema->count; i++) {
         const struct field *field = &schema->fields[i];
         bool map = field->kind == FIELD_OBJECT || field->kind == FIELD_OBJECT_PTR;
-        if (map && find_field(field->object, key) != NULL)
+        if (map && schema_field(field->object, key) != NULL)
             return field;
     }
     return NULL;
@@ -216,7 +216,7 @@ static bool read_entries(struct reader *reader, const struct schema *schema, con
 {
     bool ok = true;
     for (const struct yaml_node *entry = map->first; entry != NULL; entry = entry->next) {
-        const struct field *field = find_field(schema, entry->key);
+        const struct field *field = schema_field(schema, entry->key);
         char buffer[PATH_MOST];
         if (field == NULL && reader->diag->errors >= DIAG_MOST) /* no more are kept: spare the search */
             return diag_error(reader->diag, entry->key_where, "unknown key");
@@ -260,4 +260,16 @@ bool schema_read(struct reader *reader, const struct schema *schema, const struc
         memcpy((unsigned char *)out + schema->where_offset, &node->where, sizeof node->where);
     bool given = read_entries(reader, schema, node, path, out);
     return read_left_out(reader, schema, node, path, out) && given;
+}
+
+void *schema_read_file(struct arena *arena, struct diag *diag, const char *path, const struct schema *schema)
+{
+    struct reader reader = {arena, diag};
+    const struct yaml_node *root = yaml_parse_file(arena, diag, path);
+    if (root == NULL)
+        return NULL;
+    void *out = arena_alloc(arena, 1, schema->size);
+    if (out == NULL)
+        diag_error(diag, NOWHERE, "out of memory");
+    return out != NULL && schema_read(&reader, schema, root, "", out) ? out : NULL;
 }

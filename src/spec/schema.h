@@ -11,8 +11,7 @@ enum field_kind {
     FIELD_STRINGS,    /* struct string_list: a list of scalars, or one scalar */
     FIELD_BOOL,       /* bool: true, false, yes, no */
     FIELD_INT,        /* int, within [min, max] */
-    FIELD_QUANTITY,   /* double in SI of the field's dimension, within [min, max]; a bare number is read by it
-                       */
+    FIELD_QUANTITY,   /* double in SI of the field's dimension, within [min, max]; a bare number is in it */
     FIELD_ENUM,       /* int: the value of one of names */
     FIELD_TYPE,       /* struct element_type (spec/element_type.h) by name */
     FIELD_OBJECT,     /* a struct, in place, read by the nested schema */
@@ -68,6 +67,9 @@ struct schema {
     size_t where_offset; /* of a struct source_location member that takes the node's place; 0: none */
 };
 
+/* NULL: the schema has no such key. */
+const struct field *schema_field(const struct schema *schema, const char *key);
+
 /* Reads a map into out (zeroed by the caller or fresh) by the schema. All problems of the map are reported,
  * not only the first: missing required keys, unknown keys (with the nearest valid one), wrong kinds, units
  * and bounds:
@@ -80,6 +82,10 @@ struct schema {
  * root). false when anything was wrong. */
 bool schema_read(struct reader *reader, const struct schema *schema, const struct yaml_node *node,
                  const char *path, void *out);
+
+/* Reads a file that is one description into a fresh struct in the arena, all keys by the schema; NULL with
+ * errors. */
+void *schema_read_file(struct arena *arena, struct diag *diag, const char *path, const struct schema *schema);
 
 /* Adds the schema as Markdown tables (key, value, default, meaning), nested schemas after it, for
  * docs/schemas.md. */

@@ -29,11 +29,9 @@ COUNT_FOLLOWS(struct software, sources, source_count);
         .dimension = DIM_BYTES, .min = 0, .max = RESERVED_MOST, .doc = text                                  \
     }
 
-static const struct enum_name kernel_names[] = {{"portable", KERNELS_PORTABLE},
-                                                {"flash", KERNELS_FLASH},
-                                                {"trtllm", KERNELS_TRTLLM},
-                                                {"masked", KERNELS_MASKED},
-                                                {NULL, 0}};
+static const struct enum_name kernel_names[] = {{"portable", KERNELS_PORTABLE}, {"flash", KERNELS_FLASH},
+                                                {"trtllm", KERNELS_TRTLLM},     {"masked", KERNELS_MASKED},
+                                                {"whole", KERNELS_WHOLE},       {NULL, 0}};
 
 static const struct enum_name expert_kernel_names[] = {
     {"library", EXPERTS_LIBRARY}, {"marlin", EXPERTS_MARLIN}, {NULL, 0}};
@@ -62,7 +60,12 @@ static const struct field software_fields[] = {
     HOST_TIME(launch_host,
               "host time of one launch outside a graph, framework included; left out: the device's"),
     HOST_TIME(host_per_step, "scheduling, batching and detokenising of each step"),
+    HOST_TIME(host_per_sequence, "more of it for each sequence of the step"),
     HOST_TIME(host_per_request, "tokenising, admission and HTTP of each request; delays its first token"),
+    HOST_TIME(host_per_step_parallel, "added to host_per_step where a step is handed to several processes"),
+    HOST_TIME(host_per_sequence, "more of it for each sequence of the step"),
+    HOST_TIME(mask_per_sequence, "to make the mask of a sequence's allowed tokens, each step"),
+    FLAG(async_masks, "masks are made beside the device's work instead of between steps"),
     FLAG(async_host, "host_per_step runs beside the device's work instead of between steps"),
     HOST_TIME(kernel_gap, "between two dependent captured kernels, beyond the kernels' own fixed time"),
     FLAG(fuse_qkv, "one GEMM for q, k and v"),
@@ -71,6 +74,10 @@ static const struct field software_fields[] = {
     FLAG(fuse_rope_cache, "one kernel for RoPE and the KV write"),
     FLAG(fuse_activation, "one kernel for silu(gate) * up rather than two"),
     FLAG_ON(flash_attention, "scores stay on chip; false: three kernels through memory"),
+    FLAG(eager_softmax, "unfused, and each operation on the scores a kernel of its own: scaling, mask, to "
+                        "fp32, softmax, back"),
+    FLAG(static_cache, "the KV cache has its final length from the first step on, all of it is read"),
+    FLAG(masked_attention, "prefill attention takes its mask from memory: no block of scores is left out"),
     FLAG(pad_prompts, "a batch is padded to its longest prompt"),
     FLAG(all_logits, "prefill computes logits at every position of the prompt"),
     FLAG(custom_all_reduce, "one-shot kernels for small messages instead of the library's rings"),
@@ -81,6 +88,12 @@ static const struct field software_fields[] = {
      .kind = FIELD_TYPE,
      .offset = offsetof(struct software, activation_type),
      .doc = "what it carries activations in; left out: the model's type"},
+    {.key = "turned_type",
+     .kind = FIELD_TYPE,
+     .offset = offsetof(struct software, turned_type),
+     .doc = "MLA: it keeps a transposed copy of the keys' up-projection, of quantised weights in this type; "
+            "left "
+            "out: no copy"},
     FLAG(quantizes_embedding, "--weights also changes the embedding table and the output head"),
     FLAG(wide_small_weights, "dt's projection and the shared experts' gate stay in the activations' type"),
     FLAG(integer_products, "weights of integers are multiplied by activations that the product itself makes "

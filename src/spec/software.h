@@ -9,7 +9,8 @@ enum attention_kernels {
     KERNELS_PORTABLE, /* split as is fastest */
     KERNELS_FLASH,    /* FlashAttention 2, on Hopper 3 */
     KERNELS_TRTLLM,   /* TensorRT-LLM's XQA and masked multi-head attention */
-    KERNELS_MASKED    /* masked multi-head attention alone: query heads do not share what they read */
+    KERNELS_MASKED,   /* masked multi-head attention alone: query heads do not share what they read */
+    KERNELS_WHOLE     /* a prefill kernel on one query: a sequence's head is one piece of work, never split */
 };
 
 /* Whose kernels multiply experts of 4-bit floats with 16-bit activations. */
@@ -31,20 +32,28 @@ struct software {
     bool graph_capture;         /* decode steps run as one captured graph: no launch per kernel */
     bool graph_capture_prefill; /* prefill steps too */
     double launch_host; /* s of host time per eager kernel launch, framework included; 0: the device's own */
-    double host_per_step;    /* s of scheduling, batching, detokenising that delay each step */
-    double host_per_request; /* s per request: tokenising, admission, HTTP; delays the first token */
-    bool async_host;         /* host_per_step runs beside the device's work instead of between steps */
-    double kernel_gap;       /* s between two dependent captured kernels beyond the kernels' own t0 */
+    double host_per_step;          /* s of scheduling, batching, detokenising that delay each step */
+    double host_per_request;       /* s per request: tokenising, admission, HTTP; delays the first token */
+    double host_per_step_parallel; /* s added to host_per_step where a step goes to several processes */
+    double host_per_sequence;      /* s more for each sequence of a step */
+    double mask_per_sequence;      /* s to make the mask of a sequence's allowed tokens, each step */
+    bool async_masks;              /* they are made beside the device's work */
+    bool async_host;               /* host_per_step runs beside the device's work instead of between steps */
+    double kernel_gap;             /* s between two dependent captured kernels beyond the kernels' own t0 */
 
     /* kernels */
-    bool fuse_qkv;        /* one GEMM for q, k and v */
-    bool fuse_gate_up;    /* one GEMM for gate and up */
-    bool fuse_norm_add;   /* residual add inside the norm kernel */
-    bool fuse_rope_cache; /* RoPE and the KV cache write in one kernel */
-    bool fuse_activation; /* silu(gate)*up in one kernel rather than two */
-    bool flash_attention; /* scores stay on chip; false: QK^T, softmax, PV as three kernels through memory */
-    bool pad_prompts;     /* a batch is padded to its longest prompt (no ragged batches) */
-    bool all_logits;      /* prefill computes logits at every prompt position (old frameworks) */
+    bool fuse_qkv;         /* one GEMM for q, k and v */
+    bool fuse_gate_up;     /* one GEMM for gate and up */
+    bool fuse_norm_add;    /* residual add inside the norm kernel */
+    bool fuse_rope_cache;  /* RoPE and the KV cache write in one kernel */
+    bool fuse_activation;  /* silu(gate)*up in one kernel rather than two */
+    bool flash_attention;  /* scores stay on chip; false: QK^T, softmax, PV as three kernels through memory */
+    bool static_cache;     /* the KV cache has its final length from the first step on, all of it is read */
+    bool masked_attention; /* prefill attention takes its mask from memory: no block of scores is left out */
+    bool eager_softmax; /* unfused, and each operation on the scores a kernel of its own: scaling, the mask,
+                           to fp32, softmax, and back */
+    bool pad_prompts;   /* a batch is padded to its longest prompt (no ragged batches) */
+    bool all_logits;    /* prefill computes logits at every prompt position (old frameworks) */
     bool custom_all_reduce; /* one-shot kernels for small messages instead of the library's rings */
     bool copy_kv;           /* the KV cache grows by concatenation: each step reads and rewrites it */
     bool expand_gqa;        /* K and V are repeated to all heads in memory before attention */
@@ -52,8 +61,11 @@ struct software {
     struct element_type activation_type; /* that it carries activations in; no name: the model's */
     bool quantizes_embedding; /* a type asked of the weights is that of the embedding table and the output
                                  head too */
-    bool wide_small_weights;  /* dt's projection and the shared experts' gate stay in the activations' type,
-                                 as routers and convolutions do everywhere */
+    struct element_type
+        turned_type;         /* of the transposed up-projection that absorbed queries are multiplied by,
+                                where weights are of blocks, which cannot be turned; no name: read as stored */
+    bool wide_small_weights; /* dt's projection and the shared experts' gate stay in the activations' type,
+                                as routers and convolutions do everywhere */
     bool integer_products; /* weights of integers are multiplied by activations that the product itself makes
                               8-bit integers of, a scale for each block of weights */
     int gemv_rows; /* products of up to so many rows read each weight once and keep all rows' sums, without

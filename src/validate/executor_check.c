@@ -48,7 +48,7 @@ static bool add_phase(struct executor_result *result, struct arena *arena, struc
     row.share = 1;
     if (!add_row(result, arena, diag, &row))
         return false;
-    for (int i = 0; i < measured->count; i++) {
+    for (int i = 0; i < measured->op_count; i++) {
         row.op = measured->ops[i].name;
         row.measured = measured->ops[i].seconds;
         row.predicted = seconds_of(predicted, row.op);

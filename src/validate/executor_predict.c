@@ -7,12 +7,12 @@
 static void add_time(struct phase_times *phase, const char *name, double seconds, double count)
 {
     int i = 0;
-    while (i < phase->count && strcmp(phase->ops[i].name, name) != 0)
+    while (i < phase->op_count && strcmp(phase->ops[i].name, name) != 0)
         i++;
     if (i == OPS_TIMED_MOST)
         return;
-    if (i == phase->count)
-        phase->ops[phase->count++] = (struct op_time){.name = name};
+    if (i == phase->op_count)
+        phase->ops[phase->op_count++] = (struct op_time){.name = name};
     phase->ops[i].seconds += seconds;
     phase->ops[i].count += count;
 }

@@ -1,10 +1,10 @@
 #include "validate/executor_run.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "exec/probe/rates.h"
-#include "validate/executor_steps.h"
 
-#include <stdlib.h>
+#include <gsl/gsl_statistics_double.h>
 #include <string.h>
 
 /* The probes' buffer: beyond any last-level cache that is shared by few cores. */
@@ -40,19 +40,12 @@ void executor_bench_free(struct executor_bench *bench)
 struct contest {
     const struct executor_case *run;
     struct runner *runner;
-    struct static_batch *batch;
+    struct generation_request request;
+    struct scheduler scheduler;
     struct executor_times *found; /* [tries] */
     bool *quiet;                  /* [tries] */
     int tries;
 };
-
-static void read_clock(struct op_clock *clock, struct phase_times *phase, double seconds)
-{
-    phase->seconds = seconds;
-    phase->count = clock->count;
-    memcpy(phase->ops, clock->ops, sizeof phase->ops);
-    op_clock_clear(clock);
-}
 
 static struct pace probe(struct executor_bench *bench, struct runner *runner)
 {
@@ -66,51 +59,33 @@ static bool alike(double a, double b, double noise)
     return a < b * (1 + noise) && b < a * (1 + noise);
 }
 
-/* One run between two probes. */
-static bool run_once(struct executor_bench *bench, struct diag *diag, struct contest *contest, double noise)
+/* One run between two probes; scratch is reset. */
+static bool run_once(struct executor_bench *bench, struct arena *scratch, struct diag *diag,
+                     struct contest *contest, double noise)
 {
-    struct runner *runner = contest->runner;
     struct executor_times *found = &contest->found[contest->tries];
-    struct op_clock *clock = runner_clock(runner);
-    for (int s = 0; s < contest->run->batch; s++)
-        runner_forget(runner, s);
-    weights_touch(runner_weights(runner));
-    struct pace before = probe(bench, runner);
-    op_clock_clear(clock);
-    double begin = clock_seconds();
-    if (!static_batch_prefill(contest->batch, diag))
+    struct generated generated;
+    arena_reset(scratch);
+    weights_touch(runner_weights(contest->runner));
+    struct pace before = probe(bench, contest->runner);
+    if (!generate(contest->runner, scratch, diag, &contest->request, &contest->scheduler, &generated))
         return false;
-    double middle = clock_seconds();
-    read_clock(clock, &found->prefill, middle - begin);
-    begin = clock_seconds();
-    if (!static_batch_decode(contest->batch, diag))
-        return false;
-    read_clock(clock, &found->decode, contest->run->output > 1 ? clock_seconds() - begin : 0);
-    struct pace after = probe(bench, runner);
-    found->pace.bandwidth = (before.bandwidth + after.bandwidth) / 2;
-    found->pace.flops = (before.flops + after.flops) / 2;
+    struct pace after = probe(bench, contest->runner);
+    *found = (struct executor_times){
+        .prefill = generated.prefill,
+        .decode = generated.decode,
+        .pace = {(before.bandwidth + after.bandwidth) / 2, (before.flops + after.flops) / 2}};
+    generation_free(&generated);
     contest->quiet[contest->tries++] =
         alike(before.bandwidth, after.bandwidth, noise) && alike(before.flops, after.flops, noise);
     return true;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, compare_doubles);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 enum { TRIES_MOST = 100 * (1 + EXTRA_TRIES) };
 
 const struct op_time *phase_time(const struct phase_times *phase, const char *name)
 {
-    for (int i = 0; i < phase->count; i++)
+    for (int i = 0; i < phase->op_count; i++)
         if (strcmp(phase->ops[i].name, name) == 0)
             return &phase->ops[i];
     return NULL;
@@ -129,14 +104,14 @@ static void phase_medians(const struct contest *contest, const int *counted, int
     *out = *phase_of(&contest->found[counted[0]], decode);
     for (int i = 0; i < count; i++)
         values[i] = phase_of(&contest->found[counted[i]], decode)->seconds;
-    out->seconds = median(values, count);
-    for (int o = 0; o < out->count; o++) {
+    out->seconds = gsl_stats_median(values, 1, (size_t)count);
+    for (int o = 0; o < out->op_count; o++) {
         for (int i = 0; i < count; i++) {
             const struct op_time *op =
                 phase_time(phase_of(&contest->found[counted[i]], decode), out->ops[o].name);
             values[i] = op ? op->seconds : 0;
         }
-        out->ops[o].seconds = median(values, count);
+        out->ops[o].seconds = gsl_stats_median(values, 1, (size_t)count);
     }
 }
 
@@ -156,7 +131,8 @@ static void medians(const struct contest *contest, struct executor_times *out)
         bandwidths[i] = contest->found[counted[i]].pace.bandwidth;
         flops[i] = contest->found[counted[i]].pace.flops;
     }
-    out->pace = (struct pace){median(bandwidths, count), median(flops, count)};
+    out->pace = (struct pace){gsl_stats_median(bandwidths, 1, (size_t)count),
+                              gsl_stats_median(flops, 1, (size_t)count)};
     phase_medians(contest, counted, count, false, &out->prefill);
     phase_medians(contest, counted, count, true, &out->decode);
 }
@@ -168,15 +144,48 @@ static bool room_to_pack(const struct weights *weights, size_t runners)
     return (double)runners * a_copy * weights_bytes(weights) < share * (double)memory_available();
 }
 
+/* Seeded random tokens, other ones for each sequence. */
+static bool make_request(struct arena *arena, struct diag *diag, const struct executor_case *run, int vocab,
+                         struct generation_request *request)
+{
+    size_t sequences = (size_t)run->batch, prompt = (size_t)run->prompt;
+    const int **prompts = ARENA_ARRAY(arena, const int *, sequences);
+    int *lengths = ARENA_ARRAY(arena, int, sequences), *tokens = ARENA_ARRAY(arena, int, sequences *prompt);
+    uint64_t seed = 1;
+    if (!prompts || !lengths || !tokens)
+        return diag_error(diag, NOWHERE, "out of memory");
+    for (size_t i = 0; i < sequences * prompt; i++)
+        tokens[i] = (int)(random_bits(&seed) % (uint64_t)vocab);
+    for (size_t s = 0; s < sequences; s++) {
+        prompts[s] = tokens + s * prompt;
+        lengths[s] = run->prompt;
+    }
+    *request = (struct generation_request){.sequences = run->batch,
+                                           .prompts = prompts,
+                                           .prompt_tokens = lengths,
+                                           .output_tokens = run->output,
+                                           .end_token = -1,
+                                           .sampling = {.top_p = 1}};
+    return true;
+}
+
+/* The most tokens of a prompt's step. */
+static int chunk_of(const struct executor_case *run)
+{
+    int all = run->batch * run->prompt;
+    return run->chunk > 0 && run->chunk < all ? run->chunk : all;
+}
+
 static bool set_up(struct arena *arena, struct diag *diag, const struct weights *weights,
                    const struct executor_case *run, int tries, bool pack, struct contest *contest)
 {
+    int chunk = chunk_of(run);
     const struct runner_options options = {.threads = run->threads,
                                            .isa = cpu_isa(),
                                            .kv = kv_type_parse(run->kv),
                                            .sequences = run->batch,
                                            .context_tokens = run->prompt + run->output,
-                                           .step_tokens = static_batch_step_tokens(run),
+                                           .step_tokens = chunk > run->batch ? chunk : run->batch,
                                            .pack = pack};
     if (options.kv == KV_TYPE_COUNT)
         return diag_error(diag, run->group->where, "kv: %s is no type that the executor keeps a cache in",
@@ -189,8 +198,8 @@ static bool set_up(struct arena *arena, struct diag *diag, const struct weights 
         return false;
     if (!contest->found || !contest->quiet)
         return diag_error(diag, NOWHERE, "out of memory");
-    contest->batch = static_batch_new(arena, diag, contest->runner, run, weights_model(weights)->vocab);
-    return contest->batch != NULL;
+    return scheduler_estimated(arena, diag, chunk, &contest->scheduler) &&
+           make_request(arena, diag, run, weights_model(weights)->vocab, &contest->request);
 }
 
 static int quiet_runs(const struct contest *contest)
@@ -203,11 +212,12 @@ static int quiet_runs(const struct contest *contest)
 
 /* Round after round, each case once; then again those that were disturbed. The first run of each is for
  * warming up and forgotten. */
-static bool run_rounds(struct executor_bench *bench, struct diag *diag, struct contest *contests,
-                       size_t count, int repeats, double noise, void (*watch)(void *context), void *watcher)
+static bool run_rounds(struct executor_bench *bench, struct arena *scratch, struct diag *diag,
+                       struct contest *contests, size_t count, int repeats, double noise,
+                       void (*watch)(void *context), void *watcher)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!run_once(bench, diag, &contests[i], noise))
+        if (!run_once(bench, scratch, diag, &contests[i], noise))
             return false;
         contests[i].tries = 0;
     }
@@ -217,7 +227,7 @@ static bool run_rounds(struct executor_bench *bench, struct diag *diag, struct c
                 continue;
             if (watch)
                 watch(watcher);
-            if (!run_once(bench, diag, &contests[i], noise))
+            if (!run_once(bench, scratch, diag, &contests[i], noise))
                 return false;
         }
     return true;
@@ -229,26 +239,26 @@ bool executor_bench_run(struct executor_bench *bench, struct diag *diag, const s
 {
     enum { SEED = 1 };
     const size_t room = (size_t)2 << 30;
-    struct arena *arena = arena_new(room);
+    struct arena *arena = arena_new(room), *scratch = arena_new(room);
     enum weight_type type = weight_type_parse(cases[0].weights);
-    if (!arena)
-        return diag_error(diag, NOWHERE, "out of memory");
-    bool ok = type != WEIGHT_TYPE_COUNT ||
-              diag_error(diag, cases[0].group->where,
-                         "weights: %s is no type that the executor has products for", cases[0].weights);
+    bool ok = (arena && scratch) || diag_error(diag, NOWHERE, "out of memory");
+    if (ok && type == WEIGHT_TYPE_COUNT)
+        ok = diag_error(diag, cases[0].group->where,
+                        "weights: %s is no type that the executor has products for", cases[0].weights);
     struct weights *weights = ok ? weights_random(arena, diag, model, type, SEED) : NULL;
     struct contest *contests = weights ? ARENA_ARRAY(arena, struct contest, count) : NULL;
     ok = contests != NULL;
     bool pack = ok && room_to_pack(weights, count);
     for (size_t i = 0; ok && i < count; i++)
         ok = set_up(arena, diag, weights, &cases[i], repeats * (1 + EXTRA_TRIES), pack, &contests[i]);
-    ok = ok && run_rounds(bench, diag, contests, count, repeats, noise, watch, watcher);
+    ok = ok && run_rounds(bench, scratch, diag, contests, count, repeats, noise, watch, watcher);
     for (size_t i = 0; contests && i < count; i++) {
         if (ok)
             medians(&contests[i], &times[i]);
         runner_free(contests[i].runner);
     }
     weights_close(weights);
+    arena_free(scratch);
     arena_free(arena);
     return ok;
 }

@@ -3,15 +3,8 @@
 #ifndef RAFTER_VALIDATE_EXECUTOR_RUN_H
 #define RAFTER_VALIDATE_EXECUTOR_RUN_H
 
-#include "exec/runner.h"
+#include "exec/generate.h"
 #include "validate/executor_suite.h"
-
-/* Times of one phase. */
-struct phase_times {
-    double seconds; /* of all its steps; 0: there was none */
-    struct op_time ops[OPS_TIMED_MOST];
-    int count;
-};
 
 /* What the machine gave on the run's threads around the runs. */
 struct pace {

@@ -147,16 +147,8 @@ static bool check_group(struct arena *arena, struct diag *diag, struct executor_
 
 const struct executor_suite *executor_suite_read(struct arena *arena, struct diag *diag, const char *path)
 {
-    struct reader reader = {arena, diag};
-    struct executor_suite *suite = ARENA_NEW(arena, struct executor_suite);
-    const struct yaml_node *root = yaml_parse_file(arena, diag, path);
-    if (!root)
-        return NULL;
-    if (!suite) {
-        diag_error(diag, NOWHERE, "out of memory");
-        return NULL;
-    }
-    if (!schema_read(&reader, &executor_suite_schema, root, "", suite))
+    struct executor_suite *suite = schema_read_file(arena, diag, path, &executor_suite_schema);
+    if (!suite)
         return NULL;
     suite->path = path;
     struct executor_group *groups = suite->groups.items;

@@ -128,10 +128,10 @@ static bool add_trial(struct measuring *measuring, struct trial *trial, const st
 bool measure_moes(struct measuring *measuring, struct diag *diag, const char *device, const char *source,
                   struct text *csv)
 {
-    static const int experts[] = {8, 32}, tokens[] = {1, 4, 16, 64, 128};
+    static const int experts[] = {8, 32}, tokens[] = {1, 4, 16, 64, 128, 512};
     static const size_t sizes[][2] = {{1024, 1792}, {2048, 1024}};
     static const enum weight_type types[] = {WEIGHT_Q8_0, WEIGHT_Q4_K, WEIGHT_BF16};
-    enum { TRIALS_MOST = 20 };
+    enum { TRIALS_MOST = 24 };
     struct trial trials[TRIALS_MOST];
     text_add(
         csv,

@@ -137,16 +137,8 @@ static bool check_sense(struct diag *diag, const struct suite_check *check)
 
 const struct suite *suite_read(struct arena *arena, struct diag *diag, const char *path)
 {
-    struct reader reader = {arena, diag};
-    struct suite *suite = ARENA_NEW(arena, struct suite);
-    const struct yaml_node *root = yaml_parse_file(arena, diag, path);
-    if (!root)
-        return NULL;
-    if (!suite) {
-        diag_error(diag, NOWHERE, "out of memory");
-        return NULL;
-    }
-    if (!schema_read(&reader, &suite_schema, root, "", suite))
+    struct suite *suite = schema_read_file(arena, diag, path, &suite_schema);
+    if (!suite)
         return NULL;
     suite->path = path;
     const struct suite_check *checks = suite->checks.items;

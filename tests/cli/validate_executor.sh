@@ -26,6 +26,17 @@ check "a row for each phase" says "tiny-llama.yaml  fp32     fp32      2       7
 check "the sum" says "4 runs; prefill MAPE"
 check "rows hold operators" grep -q 'gate_up_proj' "$work/rows.csv"
 check "rows have a heading" grep -q '^model,weights,kv,batch,prompt,output,chunk,threads,phase,op,share,measured_s' "$work/rows.csv"
+cp "$work/out" "$work/first"
+run validate executor "$suite" -d epyc-9654 --rows-in "$work/rows.csv" --rows-out "$work/again.csv"
+check "measured rows are predicted again, the same" cmp -s "$work/rows.csv" "$work/again.csv"
+check "and reported the same" cmp -s "$work/first" "$work/out"
+refuses "No such file" validate executor "$suite" -d epyc-9654 --rows-in "$work/none.csv"
+grep -v ',2,7,3,' "$work/rows.csv" >"$work/fewer.csv"
+refuses "has no runs of tiny-llama.yaml, weights fp32, batch 2" validate executor "$suite" -d epyc-9654 --rows-in "$work/fewer.csv"
+sed 's/measured_s/seconds/' "$work/rows.csv" >"$work/other.csv"
+refuses "no column measured_s" validate executor "$suite" -d epyc-9654 --rows-in "$work/other.csv"
+sed '2s/,1,7,3,/,one,7,3,/' "$work/rows.csv" >"$work/word.csv"
+refuses "word.csv:2" validate executor "$suite" -d epyc-9654 --rows-in "$work/word.csv"
 run validate executor "$suite" -d epyc-9654 --json
 check "JSON is JSON" python3 -c "
 import json

@@ -56,6 +56,7 @@ follow() { # PAGE
     page=${1##*/}
     folder=$work/$page
     mkdir -p "$folder/blocks" "$folder/mine" "$folder/here"
+    ln -s ../mine/techniques "$folder/here/techniques"
     export RAFTER_PATH="$folder/mine:$root"
     split_page "$1" "$folder/blocks"
     files=0 commands=0 texts=0
@@ -98,7 +99,7 @@ follow() { # PAGE
     done
 }
 
-for kind in device model workload software; do
+for kind in device model workload software technique; do
     follow "docs/add-a-$kind.md"
 done
 follow docs/calibration.md

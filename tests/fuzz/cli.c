@@ -40,7 +40,7 @@ static void check_values(const struct options *options, const struct option_rule
 static void parse(const struct command *command, struct arena *arena, int count, const char *const *words)
 {
     struct diag diag = {.arena = arena};
-    struct options options;
+    struct options options = {0};
     struct text page = {0};
     bool good = options_parse(&options, arena, &diag, &command->rules, count, words);
     if (good != (diag.errors == 0))

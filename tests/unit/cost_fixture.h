@@ -106,6 +106,7 @@ static inline struct op *fixture_op(struct fixture *f, enum op_kind kind)
                       .per_layer = 1,
                       .weights = BUFFER_NONE,
                       .cache = BUFFER_NONE,
+                      .cache_more = BUFFER_NONE,
                       .waits_for = -1};
     return op;
 }

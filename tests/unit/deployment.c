@@ -170,11 +170,13 @@ Test(deployment, a_workflow_of_one_request_is_its_estimate)
 {
     struct question question = llama(2, 200, 20);
     struct asked asked = answered(&question);
-    struct workflow workflow = {
-        .requests = {{.deployment = &asked.resolved.deployment, .request = asked.resolved.request}},
-        .count = 1};
+    struct workflow workflow = {.requests = {{.deployment = &asked.resolved.deployment,
+                                              .request = asked.resolved.request,
+                                              .executions = 1,
+                                              .turns = 1}},
+                                .count = 1};
     struct answer answer;
-    estimate_workflow(&workflow, NULL, asked.scratch, &answer);
+    estimate_workflow(&workflow, NULL, asked.scratch, &answer, NULL);
     cr_expect_float_eq(answer.ttft_s, asked.answer.ttft_s, 0);
     cr_expect_float_eq(answer.tpot_s, asked.answer.tpot_s, 0);
     cr_expect_float_eq(answer.latency_s, asked.answer.latency_s, 0);
@@ -190,16 +192,18 @@ Test(deployment, requests_in_turn_add_up_and_side_by_side_do_not)
     struct workflow workflow = {.count = 2};
     for (int i = 0; i < 2; i++)
         workflow.requests[i] = (struct workflow_request){.deployment = &asked.resolved.deployment,
-                                                         .request = asked.resolved.request};
+                                                         .request = asked.resolved.request,
+                                                         .executions = 1,
+                                                         .turns = 1};
     workflow.requests[1].request.output = 40;
     workflow.requests[1].after_count = 1; /* waits for request 0 */
     struct answer second, answer;
     estimate(&asked.resolved.deployment, &workflow.requests[1].request, NULL, asked.scratch, &second, NULL);
     struct slo slo = {.latency = asked.answer.latency_s * 1.01};
-    estimate_workflow(&workflow, &slo, asked.scratch, &answer);
+    estimate_workflow(&workflow, &slo, asked.scratch, &answer, NULL);
     double both = asked.answer.latency_s + second.latency_s;
     cr_expect(close_to(answer.latency_s, both, 1e-12));
-    cr_expect(close_to(answer.ttft_s, asked.answer.ttft_s, 1e-12));
+    cr_expect(close_to(answer.ttft_s, asked.answer.latency_s + second.ttft_s, 1e-12), "of the last answer");
     cr_expect(close_to(answer.energy_j, asked.answer.energy_j + second.energy_j, 1e-12));
     cr_expect(close_to(answer.throughput_tokens_per_s, 2 * 60 / both, 1e-12));
     cr_expect(close_to(answer.requests_per_s, 4 / both, 1e-12));
@@ -207,8 +211,12 @@ Test(deployment, requests_in_turn_add_up_and_side_by_side_do_not)
     cr_expect_not(answer.latency_met, "the first alone meets it, the two in turn do not");
     cr_expect(close_to(answer.memory.total, fmax(asked.answer.memory.total, second.memory.total), 1e-12));
     workflow.requests[1].after_count = 0;
-    estimate_workflow(&workflow, NULL, asked.scratch, &answer);
+    estimate_workflow(&workflow, NULL, asked.scratch, &answer, NULL);
+    cr_expect(close_to(answer.latency_s, both, 1e-12), "one place does one thing after the other");
+    workflow.requests[1].place = 1;
+    estimate_workflow(&workflow, NULL, asked.scratch, &answer, NULL);
     cr_expect(close_to(answer.latency_s, second.latency_s, 1e-12));
+    cr_expect_eq(answer.devices, 2 * asked.answer.devices);
     asked_free(&asked);
 }
 

@@ -303,7 +303,7 @@ static void bf16_panel(enum weight_type type, int rows, size_t columns, size_t k
     const struct gemm_kernel *kernel = &gemm_bf16_avx512[type];
     struct matrix w = random_matrix(type, columns, k, (uint32_t)k);
     struct product product = product_of(&w, rows, 0, PANEL - columns, 6);
-    size_t dwords = operand_dwords(OPERAND_BF16, k);
+    size_t dwords = operand_dwords(GEMM_BF16, k);
     uint32_t *memory = buffer_new(&diag, 2 * MOST * sizeof *memory);
     const struct panel panel = {memory, NULL, NULL};
     const struct x_tile tile = {memory + MOST, NULL, NULL};

@@ -192,17 +192,17 @@ Test(exec_generate, an_end_token_ends_its_sequence_only)
 Test(exec_generate, static_steps_are_whole_prompts_then_decodes)
 {
     struct scheduler scheduler;
-    struct progress progress[] = {
+    struct sequence_progress progress[] = {
         {.prompt = 10, .known = 10}, {.prompt = 5, .known = 5}, {.prompt = 8, .known = 8}};
     struct step_choice choices[3];
     cr_assert(scheduler_static(arena, &diag, 15, &scheduler));
     cr_expect(scheduler.next(scheduler.state, progress, 3, choices) == 2);
     cr_expect(choices[0].sequence == 0 && choices[0].tokens == 10 && choices[1].tokens == 5);
-    progress[0] = (struct progress){.prompt = 10, .known = 11, .done = 10};
-    progress[1] = (struct progress){.prompt = 5, .known = 6, .done = 5};
+    progress[0] = (struct sequence_progress){.prompt = 10, .known = 11, .done = 10};
+    progress[1] = (struct sequence_progress){.prompt = 5, .known = 6, .done = 5};
     cr_expect(scheduler.next(scheduler.state, progress, 3, choices) == 1);
     cr_expect(choices[0].sequence == 2 && choices[0].tokens == 8);
-    progress[2] = (struct progress){.prompt = 8, .known = 9, .done = 8, .ended = true};
+    progress[2] = (struct sequence_progress){.prompt = 8, .known = 9, .done = 8, .ended = true};
     cr_expect(scheduler.next(scheduler.state, progress, 3, choices) == 2);
     cr_expect(choices[0].tokens == 1 && choices[1].sequence == 1 && choices[1].tokens == 1);
     progress[0].ended = progress[1].ended = true;
@@ -212,13 +212,37 @@ Test(exec_generate, static_steps_are_whole_prompts_then_decodes)
 Test(exec_generate, chunked_steps_are_decodes_and_what_fits_of_prompts)
 {
     struct scheduler scheduler;
-    struct progress progress[] = {{.prompt = 10, .known = 11, .done = 10},
-                                  {.prompt = 5, .known = 5, .done = 3},
-                                  {.prompt = 8, .known = 8}};
+    struct sequence_progress progress[] = {{.prompt = 10, .known = 11, .done = 10},
+                                           {.prompt = 5, .known = 5, .done = 3},
+                                           {.prompt = 8, .known = 8}};
     struct step_choice choices[3];
     cr_assert(scheduler_chunked(arena, &diag, 6, &scheduler));
     cr_expect(scheduler.next(scheduler.state, progress, 3, choices) == 3);
     cr_expect(choices[0].sequence == 0 && choices[0].tokens == 1);
     cr_expect(choices[1].sequence == 1 && choices[1].tokens == 2);
     cr_expect(choices[2].sequence == 2 && choices[2].tokens == 3);
+}
+
+Test(exec_generate, estimated_steps_are_rests_then_whole_chunks_then_decodes)
+{
+    struct scheduler scheduler;
+    struct sequence_progress progress[] = {
+        {.prompt = 10, .known = 10}, {.prompt = 9, .known = 9}, {.prompt = 8, .known = 8}};
+    const struct step_choice wanted[] = {{0, 2}, {1, 1}, {0, 4}, {0, 4}, {1, 4}, {1, 4}, {2, 4}, {2, 4}};
+    struct step_choice choices[3];
+    cr_assert(scheduler_estimated(arena, &diag, 4, &scheduler));
+    for (size_t made = 0; made < sizeof wanted / sizeof *wanted;) {
+        int count = scheduler.next(scheduler.state, progress, 3, choices);
+        cr_assert(count == (made == 0 ? 2 : 1));
+        for (int c = 0; c < count; c++, made++) {
+            cr_expect(choices[c].sequence == wanted[made].sequence &&
+                      choices[c].tokens == wanted[made].tokens);
+            progress[choices[c].sequence].done += choices[c].tokens;
+        }
+    }
+    for (int s = 0; s < 3; s++)
+        progress[s].known++;
+    cr_expect(scheduler.next(scheduler.state, progress, 3, choices) == 3);
+    for (int s = 0; s < 3; s++)
+        cr_expect(choices[s].sequence == s && choices[s].tokens == 1);
 }

@@ -2,6 +2,7 @@
  * measured line up row by row. */
 #include "support/small_models.h"
 
+#include "exec/kernels/gemm_kernels.h"
 #include "exec/runner.h"
 #include "graph/graph.h"
 #include "spec/catalogue.h"
@@ -96,6 +97,24 @@ static void expect_names(struct arena *arena, const struct software *software,
     expect_same(small->name, "a few tokens", &graph, &timed);
     runner_free(runner);
     weights_close(weights);
+}
+
+/* What predictions are told of the executor's code, and what the code does. */
+Test(exec_op_names, the_software_profile_states_the_sizes_of_the_code)
+{
+    struct arena *arena = arena_new(0);
+    struct diag diag = {.arena = arena};
+    struct catalogue catalogue;
+    setenv("RAFTER_PATH", SOURCE_DIR, 1);
+    catalogue_open(&catalogue, arena);
+    const struct software *software = catalogue_software(&catalogue, &diag, "rafter-exec", NULL);
+    cr_assert(software != NULL, "%s", diag_first_error(&diag));
+    cr_expect(software->kv_block_tokens == RUNNER_PAGE_TOKENS);
+    cr_expect(software->solo_values == RUNNER_VALUES_ALONE);
+    cr_expect(software->gemv_rows == DIRECT_ROWS_MOST);
+    cr_expect(software->panel_columns == PANEL);
+    cr_expect(software->panel_rows == X_ROWS_MOST);
+    arena_free(arena);
 }
 
 Test(exec_op_names, a_step_times_what_the_graph_lists)

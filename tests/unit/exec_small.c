@@ -391,3 +391,24 @@ Test(exec_small, top_k_is_that_of_a_sort)
     for (int i = 0; i < K; i++)
         cr_expect(drawn[sorted[i].token], "%d of the top %d is never drawn", i, K);
 }
+
+Test(exec_small, a_weighted_sum_is_the_sum_of_its_rows)
+{
+    enum { ROWS = 5, LENGTH = 67 };
+    float values[ROWS][LENGTH], got[LENGTH];
+    const float *const rows[ROWS] = {values[0], values[1], values[2], values[3], values[4]};
+    const float weights[ROWS] = {0.5F, -1.25F, 2, 0, 0.375F};
+    for (int r = 0; r < ROWS; r++)
+        for (int i = 0; i < LENGTH; i++)
+            values[r][i] = sinf((float)(r * LENGTH + i));
+    for (int isa = 0; isa <= (int)cpu_isa(); isa++)
+        for (size_t count = 0; count <= ROWS; count++) {
+            weighted_sum((enum isa)isa, rows, weights, count, LENGTH, got);
+            for (int i = 0; i < LENGTH; i++) {
+                double wanted = 0;
+                for (size_t r = 0; r < count; r++)
+                    wanted += (double)weights[r] * (double)values[r][i];
+                cr_expect_float_eq(got[i], wanted, 1e-6);
+            }
+        }
+}

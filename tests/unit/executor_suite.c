@@ -26,7 +26,7 @@ TestSuite(executor_suite, .init = open_all, .fini = close_all);
 /* A suite of the text, in a file of its own. */
 static const struct executor_suite *suite_of(const char *text)
 {
-    static const char path[] = "/tmp/rafter-executor-suite-test.yaml";
+    const char *path = arena_printf(arena, "/tmp/rafter-executor-suite-test-%d.yaml", (int)getpid());
     FILE *file = fopen(path, "w");
     cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
     const struct executor_suite *suite = executor_suite_read(arena, &diag, path);
@@ -107,7 +107,7 @@ static struct executor_times times_of(double prefill, double attention, double n
     return (struct executor_times){.prefill = {.seconds = prefill,
                                                .ops = {{.name = OP_NAME_ATTENTION, .seconds = attention},
                                                        {.name = OP_NAME_FINAL_NORM, .seconds = norm}},
-                                               .count = 2},
+                                               .op_count = 2},
                                    .runs = 1};
 }
 
@@ -142,7 +142,7 @@ Test(executor_suite, what_is_not_predicted_counts)
     struct executor_case run = {.model = "gpt2", .output = 1};
     struct executor_result result = {.suite = suite};
     struct executor_times measured = times_of(1, 0.5, 0.2), predicted = times_of(1, 0.5, 0.2);
-    predicted.prefill.count = 1;
+    predicted.prefill.op_count = 1;
     cr_assert(executor_result_add(&result, arena, &diag, &run, &measured, &predicted));
     cr_assert(executor_result_close(&result, arena, &diag));
     cr_assert_eq(result.group_count, 3);

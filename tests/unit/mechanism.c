@@ -69,6 +69,7 @@ static int calls[HOOK_COUNT];
         return true;                                                                                         \
     }
 COUNTING_HOOK(count_device, HOOK_DEVICE)
+COUNTING_HOOK(count_software, HOOK_SOFTWARE)
 COUNTING_HOOK(count_workload, HOOK_WORKLOAD)
 COUNTING_HOOK(count_model, HOOK_MODEL)
 COUNTING_HOOK(count_ops, HOOK_OPS)
@@ -78,6 +79,7 @@ COUNTING_HOOK(count_schedule, HOOK_SCHEDULE)
 
 static const struct mechanism counting = {.name = "counting",
                                           .on_device = count_device,
+                                          .on_software = count_software,
                                           .on_workload = count_workload,
                                           .on_model = count_model,
                                           .on_ops = count_ops,
@@ -403,11 +405,48 @@ Test(mechanism, every_one_in_the_registry_can_be_found_and_shown)
     cr_expect_null(mechanism_find("nothing"));
 }
 
+/* Techniques that need more than a Llama and 1000 tokens. */
+static const struct {
+    const char *technique, *model, *setting, *device;
+} needs[] = {
+    {"multimem-all-reduce", NULL, NULL, "8xh100"},
+    {"star-all-reduce", NULL, NULL, "8xh100"},
+    {"tokenweave", NULL, NULL, "8xh100"},
+    {"tpi-llm", NULL, NULL, "8xtpi-llm-edge"},
+    {"waferllm", NULL, NULL, "cerebras-wse-2"},
+    {"adablock-dllm", "llada-8b", NULL, NULL},
+    {"localleap", "llada-8b", NULL, NULL},
+    {"xlstm-7b", "xlstm-7b", NULL, NULL},
+    {"fopru", "llava-1.5-7b", NULL, NULL},
+    {"free-video-llm", "llava-1.5-7b", "model.max_context=10000", NULL},
+    {"hired", "llava-next-7b-vicuna", NULL, NULL},
+    {"hydragen", NULL, "shared_prefix.prefix_tokens=400", NULL},
+    {"quickvideo", "qwen2-vl-7b", "model.max_context=1000000", NULL},
+    {"shared-prefix", NULL, "shared_prefix.prefix_tokens=400", NULL},
+    {"retrieval-attention", NULL, NULL, "a100-epyc-7v13"},
+    {"flashinfer", NULL, "shared_prefix.prefix_tokens=400", NULL},
+};
+
+static void give_what_it_needs(const char *technique, struct question *question)
+{
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        if (strcmp(needs[i].technique, technique) != 0)
+            continue;
+        if (needs[i].model)
+            question->model = needs[i].model;
+        if (needs[i].device)
+            question->device = needs[i].device;
+        if (needs[i].setting)
+            question->settings = (struct string_list){(const char **)&needs[i].setting, 1};
+    }
+}
+
 Test(mechanism, every_shipped_technique_runs_on_llama)
 {
     struct asked list = {.arena = arena_new(0)};
     list.diag.arena = list.arena;
     struct question base = llama(4, 1000, 20);
+    base.device = "a100-80gb-sxm"; /* has units of one bit too */
     struct asked first = answered(&base);
     struct catalogue_entry *entries;
     size_t count;
@@ -416,12 +455,14 @@ Test(mechanism, every_shipped_technique_runs_on_llama)
     for (size_t i = 0; i < count; i++) {
         struct question question = base;
         const char *id = entries[i].id;
-        static const char *const prefix = "shared_prefix.prefix_tokens=400";
         question.techniques = (struct string_list){&id, 1};
-        if (strcmp(id, "shared-prefix") == 0)
-            question.settings = (struct string_list){(const char **)&prefix, 1};
+        give_what_it_needs(id, &question);
         struct asked asked = ask(&question);
-        cr_expect(asked.ok, "%s: %s", id, asked.ok ? "" : diag_first_error(&asked.diag));
+        /* those that need another member or experts say so */
+        const char *refusal = asked.ok ? "" : diag_first_error(&asked.diag);
+        bool elsewhere = strstr(refusal, "ask for a system with such a member") != NULL ||
+                         strstr(refusal, "has no routed experts") != NULL;
+        cr_expect(asked.ok || elsewhere, "%s: %s", id, refusal);
         if (asked.ok)
             cr_expect(isfinite(asked.answer.latency_s) && asked.answer.latency_s > 0, "%s", id);
         asked_free(&asked);

@@ -114,11 +114,13 @@ static double expect_same_but_projections(const struct phase_cost *wide, const s
         cr_assert_lt(at, b->op_count);
         cr_expect_str_eq(a->ops[i].name, b->ops[at].name);
         cr_expect_eq(x->count, y->count, "%s", a->ops[i].name);
+        at++;
+        if (strcmp(a->ops[i].name, OP_NAME_MOE_COMBINE) == 0)
+            continue; /* the shared experts' result joins here, or in the projection's own sum */
         cr_expect_eq(x->each.flops, y->each.flops, "%s", a->ops[i].name);
         cr_expect_eq(op_bytes(x), op_bytes(y), "%s", a->ops[i].name);
         cr_expect_eq(x->each.bytes[BYTES_WIRE], y->each.bytes[BYTES_WIRE], "%s", a->ops[i].name);
         cr_expect_eq(x->each.time, y->each.time, "%s", a->ops[i].name);
-        at++;
     }
     cr_expect_eq(at, b->op_count);
     return projections;

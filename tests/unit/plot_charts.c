@@ -237,7 +237,12 @@ Test(plot_charts, memory_survives_any_figure, .init = start, .fini = remove_fold
 {
     static const double bad[] = {NAN, INFINITY, -INFINITY, -1, 0, 1e300};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        memories[0] = (struct memory_plan){bad[i], bad[i], bad[i], bad[i], bad[i], bad[i], false, 0};
+        memories[0] = (struct memory_plan){.weights = bad[i],
+                                           .kv = bad[i],
+                                           .activations = bad[i],
+                                           .reserved = bad[i],
+                                           .total = bad[i],
+                                           .capacity = bad[i]};
         memories[1].capacity = bad[i];
         fixtures[1].resolved.request.batch = bad[i];
         struct drawn d = draw(MEMORY, 3, "a.png");

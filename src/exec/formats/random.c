@@ -4,6 +4,7 @@
 #include "exec/formats/table.h"
 
 #include "base/parallel.h"
+#include "base/random.h"
 #include "exec/kernels/blocks.h"
 
 #include <math.h>
@@ -29,27 +30,13 @@ struct making {
 
 /* ---- numbers ---- */
 
-/* splitmix64 of Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014). */
-static uint64_t mix(uint64_t *state)
-{
-    uint64_t bits = *state += 0x9e3779b97f4a7c15;
-    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
-    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
-    return bits ^ bits >> 31;
-}
-
-static double uniform(uint64_t *state)
-{
-    return (double)(mix(state) >> 11) * 0x1p-53;
-}
-
 /* About normal: the sum of four uniform values of 16 bits, each of variance (2^32 - 1) / 12, so that nothing
  * lies beyond 3.5 deviations. */
 static void fill_normal(uint64_t *state, float deviation, size_t n, float *values)
 {
     const float scale = deviation / (float)(2 * 65536 * 0.28867513459481287), middle = 2 * 65535;
     for (size_t i = 0; i < n; i++) {
-        uint64_t bits = mix(state);
+        uint64_t bits = random_bits(state);
         int32_t sum =
             (int32_t)((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
         values[i] = scale * ((float)sum - middle);
@@ -60,7 +47,7 @@ static void fill_normal(uint64_t *state, float deviation, size_t n, float *value
  * (arXiv:2312.00752, section 3.6). */
 static float dt_bias(uint64_t *state)
 {
-    double dt = 0.001 * pow(100, uniform(state));
+    double dt = 0.001 * pow(100, random_unit(state));
     return (float)(dt + log(-expm1(-dt)));
 }
 
@@ -83,7 +70,7 @@ static void fill(const struct filling *filling, uint64_t *state, size_t at, size
         return;
     case FILL_HEADS: /* A in (-16, -1], one a head (arXiv:2405.21060) */
         for (size_t i = 0; i < n; i++)
-            values[i] = (float)(-1 - 15 * uniform(state));
+            values[i] = (float)(-1 - 15 * random_unit(state));
         return;
     case FILL_DT:
         for (size_t i = 0; i < n; i++)
@@ -98,7 +85,7 @@ static void make_row(const struct making *making, const struct filling *filling,
     const struct tensor *made = &filling->tensor;
     char *to = (char *)(uintptr_t)tensor_row(made, row);
     uint64_t state = making->seed ^ 0x5851f42d4c957f2d * (tensor + 1);
-    state = mix(&state) ^ 0x2545f4914f6cdd1d * (row + 1);
+    state = random_bits(&state) ^ 0x2545f4914f6cdd1d * (row + 1);
     for (size_t at = 0; at < made->cols; at += PIECE) {
         size_t n = made->cols - at < PIECE ? made->cols - at : PIECE;
         fill(filling, &state, at, n, values);

@@ -13,6 +13,12 @@ void softplus_values(enum isa isa, float *x, size_t n)
     lane_kernels(isa)->softplus(x, n);
 }
 
+void weighted_sum(enum isa isa, const float *const *rows, const float *weights, size_t count, size_t n,
+                  float *out)
+{
+    lane_kernels(isa)->weighted_sum(rows, weights, count, n, out);
+}
+
 void add_scaled(enum isa isa, const float *x, float scale, size_t n, float *y)
 {
     lane_kernels(isa)->add_scaled(x, scale, n, y);

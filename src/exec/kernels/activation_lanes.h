@@ -97,6 +97,24 @@ static void lanes_softplus(float *x, size_t n)
         lanes_store_part(x + i, lanes_softplus_of(lanes_load_part(x + i, n - i)), n - i);
 }
 
+/* Rows side by side: each is a stream of its own to the prefetchers, and the sum stays in registers. */
+static void lanes_weighted_sum(const float *const *rows, const float *weights, size_t count, size_t n,
+                               float *out)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        lanes sum = lanes_set(0);
+        for (size_t row = 0; row < count; row++)
+            sum = lanes_fma(lanes_load(rows[row] + i), lanes_set(weights[row]), sum);
+        lanes_store(out + i, sum);
+    }
+    for (; i < n; i++) {
+        out[i] = 0;
+        for (size_t row = 0; row < count; row++)
+            out[i] += weights[row] * rows[row][i];
+    }
+}
+
 static void lanes_add_scaled(const float *x, float scale, size_t n, float *y)
 {
     lanes s = lanes_set(scale);

@@ -1,7 +1,7 @@
 /* Sharing products out: which kernel takes which, the conversion of x, and the pieces of each thread.
  *
  * Products of few rows (GEMV) are cut into one contiguous range of weight rows a thread, by bytes. The others
- * are cut into pieces of at most ROWS_MOST rows by a few panels, which threads take one after another. A
+ * are cut into pieces of at most X_ROWS_MOST rows by a few panels, which threads take one after another. A
  * value of y is computed in one piece, in the same order whoever does it: results do not depend on the number
  * of threads. */
 #include "exec/kernels/gemm.h"
@@ -11,10 +11,9 @@
 #include <string.h>
 
 enum {
-    ROWS_MOST = 528,     /* of a piece, whole tiles: x of a slice stays in the L2 cache */
     PANELS_MOST = 4,     /* of a piece, over which that x is used again */
     PIECES_A_THREAD = 6, /* at least, so that all end about together */
-    THREAD_BYTES = PANEL_BYTES + PANELS_MOST * PANEL * (ROWS_MOST + TILE) * 4, /* scratch: panel, sums */
+    THREAD_BYTES = PANEL_BYTES + PANELS_MOST * PANEL * (X_ROWS_MOST + TILE) * 4, /* scratch: panel, sums */
     LOOK_BACK = 4, /* conversions compared with, for the same x */
     LINE = 64,     /* of a cache; scratch is aligned to it */
 };
@@ -86,7 +85,7 @@ static const struct gemm_kernel *gemm_kernel_of(enum isa isa, enum weight_type t
     const struct gemm_kernel *best = &gemm_portable[type];
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (isa >= tables[i].least && tables[i].kernels[type].multiply != NULL &&
-            (tables[i].kernels[type].form.operand != OPERAND_BF16 || bf16_is_faster()))
+            (tables[i].kernels[type].form.operand != GEMM_BF16 || bf16_is_faster()))
             best = &tables[i].kernels[type];
     return best;
 }
@@ -147,7 +146,7 @@ static size_t add_conversion(struct job *job, const struct share *share)
         made.tiles = (m + (size_t)made.tile_rows - 1) / (size_t)made.tile_rows;
     } else {
         made.quantise = share->gemv->quantise;
-        made.dwords = (operand_dwords(OPERAND_INT8, k) + LINE - 1) / LINE * LINE; /* whole groups of 256 */
+        made.dwords = (operand_dwords(GEMM_INT8, k) + LINE - 1) / LINE * LINE; /* whole groups of 256 */
         made.tiles = m;
         made.tile_rows = 1;
     }
@@ -160,9 +159,9 @@ static size_t add_conversion(struct job *job, const struct share *share)
     return count;
 }
 
-static size_t values_of(enum operand operand) /* of a dword */
+static size_t values_of(enum gemm_operand operand) /* of a dword */
 {
-    return operand == OPERAND_F32 ? 1 : operand == OPERAND_BF16 ? 2 : 4;
+    return operand == GEMM_F32 ? 1 : operand == GEMM_BF16 ? 2 : 4;
 }
 
 static size_t rounded(size_t bytes)
@@ -181,7 +180,7 @@ static size_t place_conversion(struct conversion *conversion, char *base)
     size_t width = conversion->quantise != NULL ? 1 : TILE,
            dwords = conversion->tiles * width * sizeof(uint32_t);
     size_t values = rounded(conversion->dwords * dwords), scales = 0, sums = 0;
-    if (conversion->quantise != NULL || conversion->form.operand == OPERAND_INT8) {
+    if (conversion->quantise != NULL || conversion->form.operand == GEMM_INT8) {
         scales = rounded(blocks_of(conversion) * dwords);
         sums = 3 * scales; /* of 32, and of 16 */
     }
@@ -198,7 +197,7 @@ static void cut(struct share *share, int threads)
 {
     size_t m = (size_t)share->product->m, n = share->product->w->stored.rows;
     size_t columns = (n + PANEL - 1) / PANEL, wanted = (size_t)threads * PIECES_A_THREAD;
-    size_t row_blocks = (m + ROWS_MOST - 1) / ROWS_MOST, panels = PANELS_MOST;
+    size_t row_blocks = (m + X_ROWS_MOST - 1) / X_ROWS_MOST, panels = PANELS_MOST;
     while (panels > 1 && (columns + panels - 1) / panels * row_blocks < wanted)
         panels /= 2;
     if (columns * row_blocks < (size_t)threads)

@@ -142,7 +142,7 @@ AVX2 static void pack_bf16(const struct tensor *w, size_t column, size_t columns
 
 #define GEMM(pack)                                                                                           \
     {                                                                                                        \
-        {OPERAND_F32, INT8_NONE, 0}, pack, multiply, convert                                                 \
+        {GEMM_F32, INT8_NONE, 0}, pack, multiply, convert                                                    \
     }
 const struct gemm_kernel gemm_avx2[WEIGHT_TYPE_COUNT] = {
     [WEIGHT_F32] = GEMM(pack_f32_portable),  [WEIGHT_F16] = GEMM(pack_f16),

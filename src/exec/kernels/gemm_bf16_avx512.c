@@ -137,7 +137,7 @@ BF16 static void multiply(const struct panel *panel, const struct x_tile *x, siz
 
 #define KERNEL(pack)                                                                                         \
     {                                                                                                        \
-        {OPERAND_BF16, INT8_NONE, 0}, pack, multiply, convert                                                \
+        {GEMM_BF16, INT8_NONE, 0}, pack, multiply, convert                                                   \
     }
 const struct gemm_kernel gemm_bf16_avx512[WEIGHT_TYPE_COUNT] = {
     [WEIGHT_F16] = KERNEL(pack_f16), [WEIGHT_BF16] = KERNEL(pack_bf16)};

@@ -130,7 +130,7 @@ AVX512 static void multiply(const struct panel *panel, const struct x_tile *x, s
 
 #define KERNEL(pack)                                                                                         \
     {                                                                                                        \
-        {OPERAND_F32, INT8_NONE, 0}, pack, multiply, convert                                                 \
+        {GEMM_F32, INT8_NONE, 0}, pack, multiply, convert                                                    \
     }
 const struct gemm_kernel gemm_f32_avx512[WEIGHT_TYPE_COUNT] = {
     [WEIGHT_F32] = KERNEL(pack_f32), [WEIGHT_F16] = KERNEL(pack_f16), [WEIGHT_BF16] = KERNEL(pack_bf16)};

@@ -290,10 +290,10 @@ AVX512 static void multiply_mins(const struct panel *panel, const struct x_tile 
 }
 
 const struct gemm_kernel gemm_int8_avx512[WEIGHT_TYPE_COUNT] = {
-    [WEIGHT_Q8_0] = {{OPERAND_INT8, INT8_BLOCKS, 128}, pack_q8_0, multiply_blocks, convert_int8},
-    [WEIGHT_Q4_0] = {{OPERAND_INT8, INT8_BLOCKS, 8}, pack_q4_0, multiply_blocks, convert_int8},
-    [WEIGHT_Q4_K] = {{OPERAND_INT8, INT8_MINS, 0}, pack_q4_k, multiply_mins, convert_int8},
-    [WEIGHT_Q6_K] = {{OPERAND_INT8, INT8_GROUPS, 32}, pack_q6_k, multiply_groups, convert_int8},
+    [WEIGHT_Q8_0] = {{GEMM_INT8, INT8_BLOCKS, 128}, pack_q8_0, multiply_blocks, convert_int8},
+    [WEIGHT_Q4_0] = {{GEMM_INT8, INT8_BLOCKS, 8}, pack_q4_0, multiply_blocks, convert_int8},
+    [WEIGHT_Q4_K] = {{GEMM_INT8, INT8_MINS, 0}, pack_q4_k, multiply_mins, convert_int8},
+    [WEIGHT_Q6_K] = {{GEMM_INT8, INT8_GROUPS, 32}, pack_q6_k, multiply_groups, convert_int8},
 };
 #else
 typedef int no_avx512; /* a file must declare something */

@@ -11,9 +11,11 @@
 
 #include "exec/kernels/gemm.h"
 
+/* software/rafter-exec.yaml states PANEL, X_ROWS_MOST and DIRECT_ROWS_MOST for predictions. */
 enum {
     PANEL = 32,
     TILE = 12,
+    X_ROWS_MOST = 528,   /* of a piece, whole tiles: x of a slice stays in the L2 cache */
     SLICE = 192,         /* a multiple of 64: of 256 int8 values, the largest block */
     GROUP_DWORDS = 4,    /* 16 int8 values */
     BLOCK_DWORDS = 8,    /* 32 int8 values */
@@ -22,7 +24,7 @@ enum {
 };
 
 /* What the operands of the products are. */
-enum operand { OPERAND_F32, OPERAND_BF16, OPERAND_INT8 };
+enum gemm_operand { GEMM_F32, GEMM_BF16, GEMM_INT8 };
 
 /* Quantised weights are unsigned, q, in the panels:
  *   y += scale x_scale (sum(q x) - offset sum(x))   per 32 values, or per 16 where groups are
@@ -50,7 +52,7 @@ struct x_tile {
 enum int8_form { INT8_NONE, INT8_BLOCKS, INT8_GROUPS, INT8_MINS };
 
 struct x_form {
-    enum operand operand;
+    enum gemm_operand operand;
     enum int8_form form;
     int offset;
 };
@@ -127,11 +129,11 @@ extern const struct gemv_kernel gemv_packed_avx512[WEIGHT_TYPE_COUNT]; /* gemv_p
 #endif
 
 /* The dwords of k values, and those of whole blocks of x. */
-static inline size_t operand_dwords(enum operand operand, size_t k)
+static inline size_t operand_dwords(enum gemm_operand operand, size_t k)
 {
-    size_t values = operand == OPERAND_F32 ? 1 : operand == OPERAND_BF16 ? 2 : X_BLOCK;
+    size_t values = operand == GEMM_F32 ? 1 : operand == GEMM_BF16 ? 2 : X_BLOCK;
     size_t dwords = (k + values - 1) / values;
-    return operand == OPERAND_INT8 ? dwords * BLOCK_DWORDS : dwords;
+    return operand == GEMM_INT8 ? dwords * BLOCK_DWORDS : dwords;
 }
 
 /* A panel of any type as fp32, whatever the instruction set. */

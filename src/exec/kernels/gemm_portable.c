@@ -118,7 +118,7 @@ static void gemv(const struct tensor *w, const float *bias, const struct gemv_x 
 
 #define GEMM                                                                                                 \
     {                                                                                                        \
-        {OPERAND_F32, INT8_NONE, 0}, pack_f32_portable, multiply_f32, convert_f32                            \
+        {GEMM_F32, INT8_NONE, 0}, pack_f32_portable, multiply_f32, convert_f32                               \
     }
 const struct gemm_kernel gemm_portable[WEIGHT_TYPE_COUNT] = {GEMM, GEMM, GEMM, GEMM, GEMM, GEMM,
                                                              GEMM, GEMM, GEMM, GEMM, GEMM};

@@ -1,35 +1,12 @@
-#define LANES_AVX2
-#include "exec/kernels/lane_kernels.h"
-
 #if defined(__x86_64__)
-#include "exec/kernels/lanes.h"
+#define LANES_AVX2
+#include "exec/kernels/lane_table.h"
 
-#include "exec/kernels/activation_lanes.h"
-#include "exec/kernels/attention_lanes.h"
-#include "exec/kernels/conv1d_lanes.h"
-#include "exec/kernels/norm_lanes.h"
-#include "exec/kernels/recurrent_lanes.h"
-#include "exec/kernels/rope_lanes.h"
-#include "exec/kernels/softmax_lanes.h"
-
-const struct lane_kernels lane_kernels_avx2 = {
-    .rms_norm = lanes_rms_norm,
-    .layer_norm = lanes_layer_norm,
-    .rope_heads = lanes_rope_heads,
-    .activate = lanes_activate,
-    .add_scaled = lanes_add_scaled,
-    .softplus = lanes_softplus,
-    .softmax = lanes_softmax,
-    .greatest = lanes_greatest_of,
-    .kv_encode_row = lanes_encode_row,
-    .mamba_scan = lanes_mamba_scan,
-    .mamba2_scan = lanes_mamba2_scan,
-    .delta_rule = lanes_delta_rule,
-    .conv1d_silu = lanes_conv1d_silu,
-    .attention_item = lanes_attention_item,
-};
+const struct lane_kernels lane_kernels_avx2 = LANE_TABLE;
 
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
+#else
+typedef int no_avx2; /* a file must declare something */
 #endif

@@ -88,11 +88,16 @@ static bool load_shared(struct loading *loading, struct layer *layer, const stru
             load_matrix(loading, layer, ROLE_SHARED_SWITCH, ROLE_COUNT, 0, 1, hidden, &own->switch_));
 }
 
+enum { CHOSEN_MOST = 64 };
+
 static bool check(const struct moe_spec *spec, const struct hyper *hyper, struct diag *diag,
                   const struct layer *layer)
 {
     if (spec->experts < 1 || spec->top_k < 1 || spec->top_k > spec->experts)
         return diag_error(diag, layer->block->where, "the best %d of %d experts", spec->top_k, spec->experts);
+    if (spec->top_k > CHOSEN_MOST)
+        return diag_error(diag, layer->block->where, "the best %d experts: at most %d", spec->top_k,
+                          CHOSEN_MOST);
     int groups = hyper->route_groups;
     if (groups > 1 &&
         (spec->experts % groups != 0 || hyper->route_top_groups < 1 || hyper->route_top_groups > groups ||
@@ -243,16 +248,20 @@ static void combine_rows(void *context, size_t from, size_t to)
 {
     const struct rows *r = context;
     const struct buffers *b = &r->buffers;
-    enum isa isa = r->step->runner->isa;
     size_t top = (size_t)r->spec->top_k;
+    const float *rows[CHOSEN_MOST + 1];
+    float weights[CHOSEN_MOST + 1];
     for (size_t row = from; row < to; row++) {
-        float *out = r->out + row * r->hidden;
-        memset(out, 0, r->hidden * sizeof *out);
-        for (size_t pair = row * top; pair < (row + 1) * top; pair++)
-            add_scaled(isa, b->out + (size_t)b->pair_of[pair] * r->hidden, b->weights[pair], r->hidden, out);
-        if (r->spec->shared_intermediate > 0)
-            add_scaled(isa, b->shared_out + row * r->hidden, r->spec->shared_gate ? b->switches[row] : 1,
-                       r->hidden, out);
+        size_t count = 0;
+        for (size_t pair = row * top; pair < (row + 1) * top; pair++, count++) {
+            rows[count] = b->out + (size_t)b->pair_of[pair] * r->hidden;
+            weights[count] = b->weights[pair];
+        }
+        if (r->spec->shared_intermediate > 0) {
+            rows[count] = b->shared_out + row * r->hidden;
+            weights[count++] = r->spec->shared_gate ? b->switches[row] : 1;
+        }
+        weighted_sum(r->step->runner->isa, rows, weights, count, r->hidden, r->out + row * r->hidden);
     }
 }
 

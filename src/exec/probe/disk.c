@@ -1,9 +1,11 @@
 #include "exec/probe/disk.h"
 
+#include "base/random.h"
 #include "exec/cpu.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gsl/gsl_statistics_double.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,21 +16,13 @@
 
 enum { CHUNK = 4 << 20, RANDOM = 64 << 10, SMALL = 4 << 10, PAGE = 4096, LATENCIES = 256 };
 
-/* One step of xorshift64 (Marsaglia, 2003): fills the file with what no disk compresses. */
-static uint64_t next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
+/* What no disk compresses. */
 static bool fill(int fd, char *chunk, size_t bytes)
 {
-    uint64_t state = 0x9e3779b97f4a7c15U;
+    uint64_t state = 1;
     for (size_t done = 0; done < bytes; done += CHUNK) {
         for (size_t i = 0; i < CHUNK; i += sizeof state) {
-            uint64_t word = next(&state);
+            uint64_t word = random_bits(&state);
             memcpy(chunk + i, &word, sizeof word);
         }
         if (pwrite(fd, chunk, CHUNK, (off_t)done) != CHUNK)
@@ -40,10 +34,10 @@ static bool fill(int fd, char *chunk, size_t bytes)
 /* Byte/s of reads of `size` at offsets that follow each other or are drawn; 0: a read failed. */
 static double read_rate(int fd, char *chunk, size_t bytes, size_t size, bool drawn, double seconds)
 {
-    uint64_t state = 88172645463325252U, slots = bytes > size ? bytes / size : 1;
+    uint64_t state = 2, slots = bytes > size ? bytes / size : 1;
     double begin = clock_seconds(), now = begin, read = 0;
     for (uint64_t i = 0; now - begin < seconds || i < 2; i++) {
-        uint64_t slot = drawn ? next(&state) % slots : i % slots;
+        uint64_t slot = drawn ? random_bits(&state) % slots : i % slots;
         if (pread(fd, chunk, size, (off_t)(slot * size)) != (ssize_t)size)
             return 0;
         read += (double)size;
@@ -52,25 +46,18 @@ static double read_rate(int fd, char *chunk, size_t bytes, size_t size, bool dra
     return read / (now - begin);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double small_latency(int fd, char *chunk, size_t bytes, double seconds)
 {
     double taken[LATENCIES], begin = clock_seconds();
-    uint64_t state = 2463534242U;
+    uint64_t state = 3;
     int count = 0;
     while (count < LATENCIES && (count < 3 || clock_seconds() - begin < seconds)) {
         double from = clock_seconds();
-        if (pread(fd, chunk, SMALL, (off_t)(next(&state) % (bytes / SMALL) * SMALL)) != SMALL)
+        if (pread(fd, chunk, SMALL, (off_t)(random_bits(&state) % (bytes / SMALL) * SMALL)) != SMALL)
             return 0;
         taken[count++] = clock_seconds() - from;
     }
-    qsort(taken, (size_t)count, sizeof *taken, by_value);
-    return taken[count / 2];
+    return gsl_stats_median(taken, 1, (size_t)count);
 }
 
 static const char *measure(int fd, const char *path, char *chunk, size_t bytes, double seconds,

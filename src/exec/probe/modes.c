@@ -1,28 +1,19 @@
 #include "exec/probe/modes.h"
 
+#include <gsl/gsl_sort_double.h>
+#include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdlib.h>
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(const double *sorted, size_t count)
 {
-    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+    return gsl_stats_median_from_sorted_data(sorted, 1, count);
 }
 
 /* Sum of squared deviations from the mean. */
 static double deviations(const double *values, size_t count)
 {
-    double mean = 0, sum = 0;
-    for (size_t i = 0; i < count; i++)
-        mean += values[i] / (double)count;
-    for (size_t i = 0; i < count; i++)
-        sum += (values[i] - mean) * (values[i] - mean);
-    return sum;
+    return gsl_stats_tss(values, 1, count);
 }
 
 /* How many of the sorted values belong to the lower mode; 0: there is but one mode. */
@@ -48,15 +39,14 @@ static double noise_of(const struct modes *modes, const double *sorted, size_t c
         return 0;
     for (size_t i = 0; i < count; i++)
         off[i] = fabs(sorted[i] / modes->value[i < low ? 1 : 0] - 1);
-    qsort(off, count, sizeof *off, by_value);
-    double noise = median(off, count);
+    double noise = gsl_stats_median(off, 1, count);
     free(off);
     return noise;
 }
 
 struct modes modes_of(double *values, size_t count)
 {
-    qsort(values, count, sizeof *values, by_value);
+    gsl_sort(values, 1, count);
     size_t low = cut(values, count);
     struct modes modes = {.count = low > 0 ? 2 : 1};
     modes.value[0] = median(values + low, count - low);

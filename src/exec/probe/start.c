@@ -1,18 +1,12 @@
 #include "exec/probe/rates.h"
 
-#include <stdlib.h>
+#include <gsl/gsl_statistics_double.h>
 
 static void nothing(void *context, int thread, int threads)
 {
     (void)context;
     (void)thread;
     (void)threads;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 double team_start_seconds(struct team *team)
@@ -25,6 +19,5 @@ double team_start_seconds(struct team *team)
         team_run(team, nothing, NULL);
         seconds[i] = clock_seconds() - begin;
     }
-    qsort(seconds, STARTS, sizeof *seconds, by_value);
-    return seconds[STARTS / 2];
+    return gsl_stats_median(seconds, 1, STARTS);
 }
