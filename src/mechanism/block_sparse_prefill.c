@@ -59,17 +59,6 @@ static double density_of(const struct block_sparse *sparse, const struct request
     return all > 0 ? computed / all : 1;
 }
 
-static bool *sparse_layers(struct rewrite *rewrite, const struct block_sparse *sparse)
-{
-    const struct model *model = rewrite->model;
-    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
-    for (int layer = model->encoder_layers; chosen && layer < model->layers; layer++)
-        chosen[layer] = layer >= model->encoder_layers + sparse->dense_layers;
-    if (!chosen)
-        diag_error(rewrite->diag, NOWHERE, "out of memory");
-    return chosen;
-}
-
 static bool on_software(struct rewrite *rewrite, const void *parameters)
 {
     const struct block_sparse *sparse = parameters;
@@ -89,7 +78,7 @@ static bool on_model(struct rewrite *rewrite, const void *parameters)
                           "to attend to; give keys_per_query or segment_tokens");
     if (sparse->dense_layers == 0)
         return true;
-    bool *chosen = sparse_layers(rewrite, sparse);
+    bool *chosen = layers_from(rewrite, rewrite->model, sparse->dense_layers);
     return chosen && layers_set_apart(rewrite, chosen);
 }
 
@@ -183,7 +172,7 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
         return diag_error(rewrite->diag, NOWHERE,
                           "block_sparse_prefill: a draft's prompts are not known here");
     double density = density_of(sparse, rewrite->request);
-    bool *chosen = sparse_layers(rewrite, sparse), any = false;
+    bool *chosen = layers_from(rewrite, rewrite->model, sparse->dense_layers), any = false;
     if (!chosen)
         return false;
     for (int i = 0; i < rewrite->graph->op_count; i++) {

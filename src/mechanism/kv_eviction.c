@@ -29,16 +29,6 @@ struct kv_eviction_parameters {
     bool gather, merge;
 };
 
-static bool *chosen_layers(struct rewrite *rewrite, const struct model *model, int full_layers)
-{
-    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
-    if (chosen == NULL)
-        diag_error(rewrite->diag, NOWHERE, "out of memory");
-    for (int i = 0; chosen && i < model->layers; i++)
-        chosen[i] = i >= model->encoder_layers + full_layers;
-    return chosen;
-}
-
 static bool on_model(struct rewrite *rewrite, const void *parameters)
 {
     const struct kv_eviction_parameters *p = parameters;
@@ -46,7 +36,7 @@ static bool on_model(struct rewrite *rewrite, const void *parameters)
         return false;
     if (p->full_layers == 0)
         return true;
-    bool *chosen = chosen_layers(rewrite, rewrite->model, p->full_layers);
+    bool *chosen = layers_from(rewrite, rewrite->model, p->full_layers);
     return chosen && layers_set_apart(rewrite, chosen);
 }
 
@@ -211,7 +201,7 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
 {
     const struct kv_eviction_parameters *p = parameters;
     struct graph *graph = rewrite->graph;
-    bool *chosen = chosen_layers(rewrite, graph->model, p->full_layers);
+    bool *chosen = layers_from(rewrite, graph->model, p->full_layers);
     struct kept kept = budget(rewrite, p);
     if (chosen == NULL)
         return false;

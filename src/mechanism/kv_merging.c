@@ -22,13 +22,7 @@ enum { MAGNITUDES = 2, BITS = 16 };
 
 static bool *deep_layers(struct rewrite *rewrite, const struct model *model, double depth)
 {
-    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
-    int decoder = model->layers - model->encoder_layers;
-    if (chosen == NULL)
-        diag_error(rewrite->diag, NOWHERE, "out of memory");
-    for (int i = 0; chosen && i < model->layers; i++)
-        chosen[i] = i - model->encoder_layers >= (int)(depth * decoder + 1e-9) && i >= model->encoder_layers;
-    return chosen;
+    return layers_from(rewrite, model, (int)(depth * (model->layers - model->encoder_layers) + 1e-9));
 }
 
 static bool on_model(struct rewrite *rewrite, const void *parameters)

@@ -110,21 +110,10 @@ static void widen(const struct rewrite *rewrite, const struct kv_quantization_pa
 }
 
 /* A group of ops that nothing else uses; 0: none is left. */
-static int free_group(const struct graph *graph)
-{
-    unsigned used = 1;
-    for (int i = 0; i < graph->op_count; i++)
-        used |= 1u << graph->ops[i].overlap_group;
-    for (int group = 1; group < OVERLAP_GROUPS_MOST; group++)
-        if (!(used & 1u << group))
-            return group;
-    return 0;
-}
-
 /* On a stream of its own: beside the matrix products of the step. */
 static void encode_beside(struct graph *graph)
 {
-    int group = free_group(graph);
+    int group = overlap_group_free(graph);
     if (group == 0)
         return;
     graph->overlap_chunks[group] = ASYNC_CHUNKS;

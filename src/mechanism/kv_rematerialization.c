@@ -18,16 +18,6 @@ struct kv_rematerialization_parameters {
     double residual_tokens;
 };
 
-static bool *later_layers(struct rewrite *rewrite, const struct model *model, int first)
-{
-    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
-    if (chosen == NULL)
-        diag_error(rewrite->diag, NOWHERE, "out of memory");
-    for (int i = 0; chosen && i < model->layers; i++)
-        chosen[i] = i >= model->encoder_layers + first;
-    return chosen;
-}
-
 static bool on_model(struct rewrite *rewrite, const void *parameters)
 {
     const struct kv_rematerialization_parameters *p = parameters;
@@ -35,7 +25,7 @@ static bool on_model(struct rewrite *rewrite, const void *parameters)
         return false;
     if (p->first_layers == 0)
         return true;
-    bool *chosen = later_layers(rewrite, rewrite->model, p->first_layers);
+    bool *chosen = layers_from(rewrite, rewrite->model, p->first_layers);
     return chosen && layers_set_apart(rewrite, chosen);
 }
 
@@ -128,7 +118,7 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
     struct graph *graph = rewrite->graph;
     struct input_buffers buffers = {.done = {false}};
     int changed = 0;
-    bool *later = later_layers(rewrite, graph->model, p->first_layers);
+    bool *later = layers_from(rewrite, graph->model, p->first_layers);
     for (int i = 0; i < BUFFERS_MOST; i++)
         buffers.recent[i] = BUFFER_NONE;
     for (int i = 0; later && i < graph->op_count; i++) {

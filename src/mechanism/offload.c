@@ -1,5 +1,7 @@
 #include "mechanism/offload.h"
 
+#include "mechanism/rewrites.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -84,10 +86,7 @@ static int beside_group(struct graph *graph)
     for (int group = 1; group < OVERLAP_GROUPS_MOST; group++)
         if (taken & 1u << group && graph->overlap_lanes[group] != LANES_RESOURCES)
             return group;
-    for (int group = 1; group < OVERLAP_GROUPS_MOST; group++)
-        if (!(taken & 1u << group))
-            return group;
-    return 0;
+    return overlap_group_free(graph);
 }
 
 static bool is_named(const struct op *op, const char *const *names)

@@ -249,13 +249,8 @@ static bool cut_batch(struct rewrite *rewrite, int parts)
 static bool columns_beside(struct rewrite *rewrite, const struct operator_offload_parameters *p)
 {
     struct graph *graph = rewrite->graph;
-    unsigned taken = 0;
-    int group = 1;
-    for (int i = 0; i < graph->op_count; i++)
-        taken |= 1u << graph->ops[i].overlap_group;
-    while (group < OVERLAP_GROUPS_MOST && taken & 1u << group)
-        group++;
-    if (group == OVERLAP_GROUPS_MOST)
+    int group = overlap_group_free(graph);
+    if (group == 0)
         return diag_error(rewrite->diag, NOWHERE,
                           "operator_offload: more than %d groups of operators overlap", OVERLAP_GROUPS_MOST);
     for (int i = 0; i < graph->op_count; i++) {

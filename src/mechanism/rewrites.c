@@ -63,6 +63,27 @@ bool layers_set_apart(struct rewrite *rewrite, const bool *chosen)
     return true;
 }
 
+bool *layers_from(struct rewrite *rewrite, const struct model *model, int first)
+{
+    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
+    if (!chosen)
+        diag_error(rewrite->diag, NOWHERE, "out of memory");
+    for (int layer = 0; chosen && layer < model->layers; layer++)
+        chosen[layer] = layer >= model->encoder_layers + first;
+    return chosen;
+}
+
+int overlap_group_free(const struct graph *graph)
+{
+    bool used[OVERLAP_GROUPS_MOST] = {true}; /* group 0 is no group */
+    for (int i = 0; i < graph->op_count; i++)
+        used[graph->ops[i].overlap_group] = true;
+    for (int group = 1; group < OVERLAP_GROUPS_MOST; group++)
+        if (!used[group])
+            return group;
+    return 0;
+}
+
 struct op *op_copy(struct rewrite *rewrite, int index)
 {
     struct graph *graph = rewrite->graph;

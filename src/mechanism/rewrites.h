@@ -9,8 +9,15 @@
 enum { BLOCKS_MOST = 64 };
 bool layers_set_apart(struct rewrite *rewrite, const bool *chosen);
 
+/* The decoder's layers from its `first` on, chosen for layers_set_apart and block_is_chosen; NULL with diag:
+ * memory. */
+bool *layers_from(struct rewrite *rewrite, const struct model *model, int first);
+
 /* Whether all the block's layers are chosen; once they are set apart, all or none are. */
 bool block_is_chosen(const struct model *model, int block, const bool *chosen);
+
+/* An overlap group that no operator is in; 0: there is none left. */
+int overlap_group_free(const struct graph *graph);
 
 /* A copy of the op right behind it; other pointers into the graph's ops are void then. NULL with diag: no
  * room. */

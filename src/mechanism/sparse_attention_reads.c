@@ -16,20 +16,6 @@ static bool is_target(const struct op *op)
     return is_cached_attention(op) && !(op->attention.window > 0) && !op->encodes;
 }
 
-/* Layers [dense_layers, last) read sparsely. */
-static bool *sparse_layers(struct rewrite *rewrite, const struct sparse_reads *reads)
-{
-    const struct model *model = rewrite->model;
-    bool *chosen = ARENA_ARRAY(rewrite->arena, bool, (size_t)model->layers + 1);
-    if (!chosen) {
-        diag_error(rewrite->diag, NOWHERE, "out of memory");
-        return NULL;
-    }
-    for (int layer = model->encoder_layers; layer < model->layers; layer++)
-        chosen[layer] = layer >= model->encoder_layers + reads->dense_layers;
-    return chosen;
-}
-
 static bool check(struct rewrite *rewrite, const struct sparse_reads *reads)
 {
     struct diag *diag = rewrite->diag;
@@ -90,7 +76,7 @@ static bool on_model(struct rewrite *rewrite, const void *parameters)
                           rewrite->model->id);
     if (reads->dense_layers == 0)
         return true;
-    bool *chosen = sparse_layers(rewrite, reads);
+    bool *chosen = layers_from(rewrite, rewrite->model, reads->dense_layers);
     return chosen && layers_set_apart(rewrite, chosen);
 }
 
@@ -214,7 +200,7 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
     const struct sparse_reads *reads = parameters;
     if (is_off(reads))
         return true;
-    bool *chosen = sparse_layers(rewrite, reads), any = false;
+    bool *chosen = layers_from(rewrite, rewrite->model, reads->dense_layers), any = false;
     if (!chosen)
         return false;
     for (int i = 0; i < rewrite->graph->op_count; i++) {

@@ -108,22 +108,11 @@ static bool rebuild(struct rewrite *rewrite, const struct sparse_reads *reads, i
     return true;
 }
 
-static int free_group(const struct graph *graph)
-{
-    bool used[OVERLAP_GROUPS_MOST] = {true};
-    for (int i = 0; i < graph->op_count; i++)
-        used[graph->ops[i].overlap_group] = true;
-    for (int group = 1; group < OVERLAP_GROUPS_MOST; group++)
-        if (!used[group])
-            return group;
-    return 0;
-}
-
 /* The fetch at `at` beside the op behind it, or beside all of its block. */
 static bool overlap(struct rewrite *rewrite, const struct sparse_reads *reads, int at)
 {
     struct graph *graph = rewrite->graph;
-    int group = reads->overlap == SPARSE_OVERLAP_NONE ? 0 : free_group(graph);
+    int group = reads->overlap == SPARSE_OVERLAP_NONE ? 0 : overlap_group_free(graph);
     if (reads->overlap == SPARSE_OVERLAP_NONE)
         return true;
     if (group == 0)
@@ -208,7 +197,7 @@ bool sparse_to_host(struct rewrite *rewrite, const struct sparse_reads *reads, i
     struct graph *graph = rewrite->graph;
     const struct op attention = graph->ops[index];
     graph->buffers[attention.cache].kept = stays(reads, &attention);
-    int group = free_group(graph);
+    int group = overlap_group_free(graph);
     struct op *op = sparse_insert(rewrite, index, OP_NAME_KV_STORE, OP_FETCH);
     if (!op)
         return false;
