@@ -1,7 +1,7 @@
 #include "base/parallel.h"
+#include "base/processors.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 enum { THREADS_MOST = 64 };
 
@@ -23,25 +23,31 @@ static void *take_chunks(void *argument)
     }
 }
 
-/* Processors that this process may run on. */
-static size_t processors(void)
+/* Starts a thread that may run wherever the process may: one bound by OpenMP would pass its place on. */
+static bool start_thread(pthread_t *thread, struct loop *loop)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : count > THREADS_MOST ? THREADS_MOST : (size_t)count;
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    cpu_set_t allowed;
+    if (processors_allowed(&allowed))
+        pthread_attr_setaffinity_np(&attributes, sizeof allowed, &allowed);
+    bool started = pthread_create(thread, &attributes, take_chunks, loop) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
 }
 
 void parallel_for(size_t count, size_t chunk, void (*work)(void *context, size_t from, size_t to),
                   void *context)
 {
     struct loop loop = {count, chunk > 0 ? chunk : 1, work, context, 0};
-    size_t chunks = count / loop.chunk + (count % loop.chunk > 0), wanted = processors(), started = 0;
+    size_t chunks = count / loop.chunk + (count % loop.chunk > 0), started = 0;
+    size_t wanted = (size_t)processors_count();
     pthread_t threads[THREADS_MOST];
-    for (; started + 1 < wanted && started + 1 < chunks; started++)
-        if (pthread_create(&threads[started], NULL, take_chunks, &loop) != 0)
-            break;
+    if (wanted > THREADS_MOST)
+        wanted = THREADS_MOST;
+    while (started + 1 < wanted && started + 1 < chunks && start_thread(&threads[started], &loop))
+        started++;
     take_chunks(&loop);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);

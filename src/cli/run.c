@@ -48,7 +48,7 @@ static void choose_options(const struct session *session, const struct run_input
         .context_tokens = input->longest + input->request.output_tokens,
         .step_tokens = step_tokens(session, input),
         /* a copy of the weights, where it leaves room for the cache and the step */
-        .pack = weights_bytes(input->weights) * 1.25 < left,
+        .copy = weights_bytes(input->weights) * 1.25 < left,
         .trace = option_given(&session->options, OPTION_TRACE),
     };
 }
@@ -63,7 +63,7 @@ static bool choose_scheduler(struct session *session, const struct runner_option
 
 /* ---- roofs ---- */
 
-enum { PROBE_BYTES = 256 << 20, PROBE_ROUNDS = 5 }; /* far more than caches hold: about 10 ms a round */
+enum { PROBE_ROUNDS = 3 }; /* about 30 ms each */
 
 static void probe_peaks(struct team *team, enum isa isa, struct run_roofs *roofs)
 {
@@ -108,20 +108,21 @@ static enum exit_status run_with(struct session *session, const struct run_input
                                 .kv = kv_type_name(options->kv),
                                 .isa = isa_name(options->isa),
                                 .threads = team_threads(team)};
-    void *probe = buffer_new(&session->diag, PROBE_BYTES);
+    size_t probe_size = probe_bytes();
+    void *probe = buffer_new(&session->diag, probe_size);
     if (probe == NULL || !choose_scheduler(session, options, &scheduler)) {
-        buffer_free(probe, PROBE_BYTES);
+        buffer_free(probe, probe_size);
         return STATUS_BAD;
     }
     output.scheduler = scheduler.name;
-    memset(probe, 1, PROBE_BYTES);
+    write_bandwidth(team, probe, probe_size, 1);
     probe_peaks(team, options->isa, &output.roofs);
     weights_touch(input->weights);
-    output.roofs.read_bandwidth[0] = read_bandwidth(team, probe, PROBE_BYTES, PROBE_ROUNDS);
+    output.roofs.read_bandwidth[0] = read_bandwidth(team, probe, probe_size, PROBE_ROUNDS);
     bool ok = generate(runner, session->arena, &session->diag, &input->request, &scheduler, &generation);
     probe_peaks(team, options->isa, &output.roofs);
-    output.roofs.read_bandwidth[1] = read_bandwidth(team, probe, PROBE_BYTES, PROBE_ROUNDS);
-    buffer_free(probe, PROBE_BYTES);
+    output.roofs.read_bandwidth[1] = read_bandwidth(team, probe, probe_size, PROBE_ROUNDS);
+    buffer_free(probe, probe_size);
     ok = ok && write_logits(session, input, &generation) && write_trace(session, runner);
     enum exit_status status = ok ? run_report(session, &output) : STATUS_BAD;
     generation_free(&generation);

@@ -213,17 +213,25 @@ static bool fill_prompts(struct session *session, struct run_input *input, int *
     return true;
 }
 
+/* Beyond the context that a model was trained for it runs as well, where positions are computed. */
 static bool check_context(struct session *session, const struct run_input *input, size_t prompt)
 {
     double sum = (double)prompt + input->request.output_tokens;
     if (sum > INT_MAX / 2)
         return refuse(session_refuse(session, "prompt %zu + output %d: too many tokens", prompt,
                                      input->request.output_tokens));
-    if (input->model->max_context <= 0 || sum <= input->model->max_context)
+    const struct model *model = input->model;
+    if (model->max_context <= 0 || sum <= model->max_context)
         return true;
-    return refuse(session_refuse(session, "prompt %zu + output %d = %.0f tokens exceed %s's context of %d",
-                                 prompt, input->request.output_tokens, sum, input->name,
-                                 input->model->max_context));
+    if (model->learned_positions > 0)
+        return refuse(session_refuse(
+            session, "prompt %zu + output %d = %.0f tokens exceed the positions that %s learned, %d", prompt,
+            input->request.output_tokens, sum, input->name, model->max_context));
+    diag_warning(&session->diag, NOWHERE,
+                 "prompt %zu + output %d = %.0f tokens exceed %s's context of %d: times are right, what it "
+                 "says is not",
+                 prompt, input->request.output_tokens, sum, input->name, model->max_context);
+    return true;
 }
 
 static bool make_request(struct session *session, struct run_input *input)

@@ -1,5 +1,7 @@
 #include "exec/cpu.h"
 
+#include "base/processors.h"
+
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -58,10 +60,10 @@ static void nothing(void *context, int thread, int threads)
     (void)context, (void)thread, (void)threads;
 }
 
-/* The processors that this thread may run on, dealt to the team's threads in turn. */
+/* The processors that this process may run on, dealt to the team's threads in turn. */
 static bool deal_processors(struct team *team)
 {
-    if (sched_getaffinity(0, sizeof team->allowed, &team->allowed) != 0 || CPU_COUNT(&team->allowed) == 0)
+    if (!processors_allowed(&team->allowed))
         return false;
     int processor = -1;
     for (int i = 0; i < team->threads; i++) {
@@ -75,9 +77,8 @@ static bool deal_processors(struct team *team)
 
 struct team *team_new(struct arena *arena, struct diag *diag, int threads)
 {
-    cpu_set_t allowed;
     if (threads <= 0)
-        threads = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+        threads = processors_count();
     if (threads > THREADS_MOST) {
         diag_error(diag, NOWHERE, "%d threads asked for, at most %d are possible", threads, THREADS_MOST);
         return NULL;

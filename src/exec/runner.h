@@ -44,11 +44,11 @@ struct runner_options {
     int threads;  /* 0: all processors */
     enum isa isa; /* at most cpu_isa() */
     enum kv_type kv;
-    int page_tokens;                       /* 0: RUNNER_PAGE_TOKENS */
-    int sequences;                         /* most at once */
-    int context_tokens;                    /* most of a sequence, new ones included */
-    int step_tokens;                       /* most new tokens in one step */
-    bool pack;                             /* keep a second copy of the weights in kernel order */
+    int page_tokens;    /* 0: RUNNER_PAGE_TOKENS */
+    int sequences;      /* most at once */
+    int context_tokens; /* most of a sequence, new ones included */
+    int step_tokens;    /* most new tokens in one step */
+    bool copy;          /* keep a second copy of the weights, in the kernels' order and huge pages */
     const struct attention_reader *reader; /* NULL: all */
     const struct cache_policy *cache;      /* NULL: cache_paged with room for `sequences` full ones */
     bool trace;

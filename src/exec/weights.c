@@ -3,6 +3,7 @@
 #include "exec/formats/table.h"
 #include "exec/kernels/blocks.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -157,6 +158,15 @@ const float *weights_vector(const struct weights *weights, struct arena *arena, 
     for (size_t row = 0; row < tensor.rows; row++)
         weights_decode(tensor.type, tensor_row(&tensor, row), tensor.cols, values + row * tensor.cols);
     return values;
+}
+
+bool weights_mapped(const struct weights *weights, const void *data)
+{
+    for (const struct weights_region *region = weights->regions; region != NULL; region = region->next)
+        if ((uintptr_t)data >= (uintptr_t)region->data &&
+            (uintptr_t)data - (uintptr_t)region->data < region->bytes)
+            return region->of_file;
+    return false;
 }
 
 void weights_touch(const struct weights *weights)

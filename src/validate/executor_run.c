@@ -7,33 +7,33 @@
 #include <gsl/gsl_statistics_double.h>
 #include <string.h>
 
-/* The probes' buffer: beyond any last-level cache that is shared by few cores. */
-enum { PROBE_BYTES = 1 << 28, PROBE_ROUNDS = 1, EXTRA_TRIES = 2 };
+enum { PROBE_ROUNDS = 1, EXTRA_TRIES = 2 };
 
 struct executor_bench {
     struct arena *arena;
-    void *buffer;
+    void *buffer; /* that the probes read */
+    size_t bytes;
 };
 
 struct executor_bench *executor_bench_new(struct arena *arena, struct diag *diag)
 {
     struct executor_bench *bench = ARENA_NEW(arena, struct executor_bench);
-    void *buffer = bench ? buffer_new(diag, PROBE_BYTES) : NULL;
+    size_t bytes = probe_bytes();
+    void *buffer = bench ? buffer_new(diag, bytes) : NULL;
     if (!buffer) {
         if (!bench)
             diag_error(diag, NOWHERE, "out of memory");
         return NULL;
     }
-    memset(buffer, 1, PROBE_BYTES);
-    bench->arena = arena;
-    bench->buffer = buffer;
+    memset(buffer, 1, bytes);
+    *bench = (struct executor_bench){arena, buffer, bytes};
     return bench;
 }
 
 void executor_bench_free(struct executor_bench *bench)
 {
     if (bench)
-        buffer_free(bench->buffer, PROBE_BYTES);
+        buffer_free(bench->buffer, bench->bytes);
 }
 
 /* All that one case's runs need, and what they took. */
@@ -50,7 +50,7 @@ struct contest {
 static struct pace probe(struct executor_bench *bench, struct runner *runner)
 {
     struct team *team = runner_team(runner);
-    return (struct pace){.bandwidth = read_bandwidth(team, bench->buffer, PROBE_BYTES, PROBE_ROUNDS),
+    return (struct pace){.bandwidth = read_bandwidth(team, bench->buffer, bench->bytes, PROBE_ROUNDS),
                          .flops = arithmetic_peak(team, cpu_isa(), ARITHMETIC_F32, PROBE_ROUNDS)};
 }
 
@@ -186,7 +186,7 @@ static bool set_up(struct arena *arena, struct diag *diag, const struct weights 
                                            .sequences = run->batch,
                                            .context_tokens = run->prompt + run->output,
                                            .step_tokens = chunk > run->batch ? chunk : run->batch,
-                                           .pack = pack};
+                                           .copy = pack};
     if (options.kv == KV_TYPE_COUNT)
         return diag_error(diag, run->group->where, "kv: %s is no type that the executor keeps a cache in",
                           run->kv);

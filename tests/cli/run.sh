@@ -95,12 +95,27 @@ accepts run -m "$work/tiny.gguf" --prompt 8 --output 4 --weights q8_0
 refuses '`rafter quantize` writes it in another type' run -m "$work/tiny.gguf" --weights bf16
 refuses '--random-seed makes those of a model' run -m "$work/tiny.gguf" --random-seed 1
 
+# beyond the context that the model was trained for: computed positions go on
+run $tiny --prompt 120 --output 20
+check "a context that is too long is run" exits 0
+check "and warned of" warns "prompt 120 + output 20 = 140 tokens exceed tiny's context of 128"
+
+# OpenMP's own binding narrows the first thread's mask before main(); all processors are used all the same
+accepts run -m "$work/tiny.yaml" --prompt 8 --output 1 --json
+threads=$(field "['threads']")
+for binding in OMP_PROC_BIND=true OMP_PROC_BIND=close OMP_PLACES=cores; do
+    export "${binding?}"
+    accepts run -m "$work/tiny.yaml" --prompt 8 --output 1 --json
+    check "$binding takes no processor away" is "['threads']" "$threads"
+    unset "${binding%%=*}"
+done
+
 # what is refused
 refuses 'run which model?' run
 refuses 'unknown model "no-such-model"' run -m no-such-model
 refuses '--text: random weights have no tokenizer' $tiny --text hello
 refuses 'give one of them' $tiny --token-ids 1 --prompt 4
-refuses 'tokens exceed' $tiny --prompt 120 --output 20
+refuses 'exceed the positions that gpt2 learned, 1024' run -m gpt2 --prompt 1020 --output 5
 refuses '--logits is of one sequence' $tiny --logits "$work/x.npy" --batch 2
 refuses '--kv bf16: expected fp32, fp16, q8_0 or q4_0' $tiny --kv bf16
 refuses '--weights int4: expected fp32' $tiny --weights int4

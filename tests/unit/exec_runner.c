@@ -93,7 +93,7 @@ static void expect_oracle(const struct small_model *small, enum weight_type type
 {
     struct weights *weights = small_model_weights(arena, small, type, 7);
     struct runner_options options = options_of(kv);
-    options.pack = pack;
+    options.copy = pack;
     struct runner *runner = runner_of(weights, &options);
     int tokens[PROMPT];
     fill_tokens(tokens, PROMPT, 5);

@@ -94,14 +94,14 @@ bool weights_check(const struct weights *weights, struct diag *diag)
 
 /* ---- memory ---- */
 
-static bool add_region(struct weights *weights, struct diag *diag, void *data, size_t bytes)
+static bool add_region(struct weights *weights, struct diag *diag, void *data, size_t bytes, bool of_file)
 {
     struct weights_region *region = ARENA_NEW(weights->arena, struct weights_region);
     if (region == NULL) {
         munmap(data, bytes);
         return weights_error(weights, diag, "out of memory");
     }
-    *region = (struct weights_region){data, bytes, weights->regions};
+    *region = (struct weights_region){data, bytes, of_file, weights->regions};
     weights->regions = region;
     return true;
 }
@@ -121,7 +121,7 @@ void *weights_memory(struct weights *weights, struct diag *diag, size_t bytes)
         return NULL;
     }
     madvise(data, size, MADV_HUGEPAGE); /* a wish: fewer page faults and misses of the TLB */
-    return add_region(weights, diag, data, size) ? data : NULL;
+    return add_region(weights, diag, data, size, false) ? data : NULL;
 }
 
 static bool system_error(struct diag *diag, const char *path, const char *what)
@@ -160,5 +160,5 @@ const char *weights_map(struct weights *weights, struct diag *diag, const char *
     }
     void *data = map(diag, path, file, bytes);
     close(file);
-    return data != NULL && add_region(weights, diag, data, *bytes) ? data : NULL;
+    return data != NULL && add_region(weights, diag, data, *bytes, true) ? data : NULL;
 }

@@ -15,6 +15,7 @@ struct weights_slot {
 struct weights_region {
     void *data; /* from mmap */
     size_t bytes;
+    bool of_file;
     struct weights_region *next;
 };
 

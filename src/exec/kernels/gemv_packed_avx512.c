@@ -4,7 +4,10 @@
 #include "exec/kernels/gemv_packed.h"
 #include "exec/kernels/int8_avx512.h"
 
-enum { AHEAD = 4096, DWORDS = 8, HALF_DWORDS = DWORDS / 2, GROUPS = BLOCK_K / BLOCK_32 };
+/* Bytes that values are fetched ahead into the L2 and the L1 cache: further than one distance could take
+ * them. */
+enum { FAR_AHEAD = 32 << 10, NEAR_AHEAD = 4096 };
+enum { DWORDS = 8, HALF_DWORDS = DWORDS / 2, GROUPS = BLOCK_K / BLOCK_32 };
 
 AVX512_INLINE __m512i x_dword(const int8_t *x, size_t block, int dword)
 {
@@ -61,8 +64,10 @@ AVX512_INLINE void add_block(enum weight_type type, int M, const char *values, _
     size_t bytes = (type == WEIGHT_Q8_0 ? BLOCK_32 : BLOCK_32 / 2) * (size_t)PACK_ROWS;
     __m512i dots[DIRECT_ROWS_MOST];
 #pragma GCC unroll 8
-    for (size_t line = 0; line < bytes; line += 64)
-        _mm_prefetch(values + b * bytes + AHEAD + line, _MM_HINT_T0);
+    for (size_t line = 0; line < bytes; line += 64) {
+        _mm_prefetch(values + b * bytes + FAR_AHEAD + line, _MM_HINT_T1);
+        _mm_prefetch(values + b * bytes + NEAR_AHEAD + line, _MM_HINT_T0);
+    }
     block_dots(type, M, values + b * bytes, x, b, dots);
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++) {

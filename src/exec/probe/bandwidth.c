@@ -1,9 +1,12 @@
 /* Bandwidths: each thread goes over its share of the buffer again and again, a cache line an instruction
  * where vectors are that wide. Writes are ordinary stores, as kernels' are: DRAM then also reads each line
  * before it is written, which is not counted. */
+#include "base/memory.h"
 #include "exec/probe/rates.h"
 
+#include <math.h>
 #include <stdint.h>
+#include <unistd.h>
 
 enum { LINE = 64, STEP = 8 * LINE };
 
@@ -118,6 +121,14 @@ static double best(struct sweep *sweep, int rounds)
         most = rate > most ? rate : most;
     }
     return most;
+}
+
+size_t probe_bytes(void)
+{
+    enum { LEAST = 256 << 20, OVER = 4, PART = 8 };
+    long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE), l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    double bytes = fmax(LEAST, OVER * (double)(l3 > l2 ? l3 : l2));
+    return (size_t)(fmin(bytes, memory_available() / PART) / STEP) * STEP;
 }
 
 double read_bandwidth(struct team *team, const void *buffer, size_t bytes, int rounds)

@@ -1,8 +1,8 @@
 #include "exec/probe/machine.h"
 
 #include "base/file.h"
+#include "base/processors.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,20 +119,19 @@ static void add_processor(struct reading *reading, int cpu)
         add_cache(reading, cpu, i);
 }
 
-/* Calls for each processor that this process may run on; of another machine's tree for all it has. */
+/* Calls for each processor that this process may run on; of another machine's tree, or where that is not
+ * known, for all it has. */
 static void add_processors(struct reading *reading)
 {
-    cpu_set_t *set = CPU_ALLOC(PROCESSORS_MOST);
-    size_t size = CPU_ALLOC_SIZE(PROCESSORS_MOST);
-    bool here = reading->root[0] == '\0', known = set && here && sched_getaffinity(0, size, set) == 0;
+    cpu_set_t set;
+    bool here = reading->root[0] == '\0', known = here && processors_allowed(&set);
     for (int cpu = 0; cpu < PROCESSORS_MOST; cpu++) {
-        if (here ? known && CPU_ISSET_S((size_t)cpu, size, set)
-                 : cpu_text(reading, cpu, "topology/thread_siblings_list") != NULL)
+        if (known ? CPU_ISSET((size_t)cpu, &set)
+                  : cpu_text(reading, cpu, "topology/thread_siblings_list") != NULL)
             add_processor(reading, cpu);
-        else if (!here)
+        else if (!known)
             break;
     }
-    CPU_FREE(set);
 }
 
 bool machine_read(struct machine *machine, struct arena *arena, struct diag *diag, const char *root)

@@ -7,6 +7,9 @@
 /* Bandwidth of reading `bytes` of a buffer over and over (far larger than the caches: DRAM; smaller ones: the
  * cache that holds it): byte/s, the best of `rounds` passes. buffer: from buffer_new, written once before. */
 double read_bandwidth(struct team *team, const void *buffer, size_t bytes, int rounds);
+/* Bytes of a buffer whose reading measures memory: four times the last cache, 256 MiB at least, an eighth of
+ * the memory that is left at most. */
+size_t probe_bytes(void);
 double write_bandwidth(struct team *team, void *buffer, size_t bytes, int rounds);
 double copy_bandwidth(struct team *team, void *to, const void *from, size_t bytes, int rounds);
 
