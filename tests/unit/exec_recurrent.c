@@ -182,15 +182,15 @@ Test(exec_recurrent, convolution)
                     for (int j = 0; j < width; j++) {
                         int at = t - (width - 1) + j;
                         double input = at >= 0 ? (double)x[at * CHANNELS + c]
-                                               : (double)start[(size_t)c * before + before + (size_t)at];
-                        sum += input * weight[c * width + j];
+                                               : (double)start[(before + (size_t)at) * CHANNELS + (size_t)c];
+                        sum += input * weight[j * CHANNELS + c];
                     }
                     cr_assert_float_eq(y[t * CHANNELS + c], sum / (1 + exp(-sum)), 5e-6,
                                        "width %d, channel %d, token %d", width, c, t);
                 }
             for (int c = 0; c < CHANNELS; c++)
                 for (size_t j = 0; j < before; j++)
-                    cr_assert_eq(state[(size_t)c * before + j],
+                    cr_assert_eq(state[j * CHANNELS + (size_t)c],
                                  x[(TOKENS - before + j) * CHANNELS + (size_t)c]);
             float *all[] = {x, weight, bias, y, state, start};
             for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -1,77 +1,73 @@
-/* The short causal convolution in lanes; included by lane_*.c only. */
+/* The short causal convolution in lanes; included by lane_*.c only.
+ *
+ * A tile of channels goes through all tokens, so that some cache lines of each row are read one after the
+ * other, and the rows before are still in the L1 cache when they are needed again. */
 #ifndef RAFTER_EXEC_KERNELS_CONV1D_LANES_H
 #define RAFTER_EXEC_KERNELS_CONV1D_LANES_H
 
 #include "exec/kernels/lanes.h"
+#include "exec/kernels/recurrent.h"
 
-/* One channel in scalars: the last channels that fill no vector. */
-static void conv1d_channel(const struct conv1d *conv, const float *x, size_t stride, int tokens, int channel,
-                           float *state, float *y)
+enum { CONV1D_TILE = 16 * LANES, CONV1D_PUBLISHED = 4 /* width of all models known */ };
+
+/* All channels' inputs of a token, which may be before the first one. */
+static const float *conv1d_inputs(const struct conv1d *conv, const float *x, size_t stride,
+                                  const float *state, int token)
 {
-    int before = conv->width - 1;
-    const float *weight = conv->weight + (size_t)channel * (size_t)conv->width;
-    float *past = state + (size_t)channel * (size_t)before;
-    for (int t = 0; t < tokens; t++) {
-        size_t at = (size_t)t * stride + (size_t)channel;
-        float input = x[at], sum = conv->bias ? conv->bias[channel] : 0.0F;
-        for (int j = 0; j < before; j++)
-            sum += weight[j] * past[j];
-        sum += weight[before] * input;
-        for (int j = 0; j + 1 < before; j++)
-            past[j] = past[j + 1];
-        if (before > 0)
-            past[before - 1] = input;
-        y[at] = sum / (1 + expf(-sum));
-    }
+    return token < 0 ? state + (size_t)(token + conv->width - 1) * (size_t)conv->channels
+                     : x + (size_t)token * stride;
 }
 
-enum { CONV1D_WIDTH_MOST = 8 }; /* wider ones go channel by channel; published ones have 4 */
-
-/* LANES channels from `channel` on: weights and past inputs turned into vectors over channels. */
-static void conv1d_channels(const struct conv1d *conv, const float *x, size_t stride, int tokens, int channel,
-                            float *state, float *y)
+/* One vector of `lanes_used` channels from c on; the width is a constant where this is inlined. */
+LANES_INLINE void conv1d_vector(int width, const struct conv1d *conv, const float *const *inputs, int c,
+                                size_t lanes_used, float *y)
 {
-    int before = conv->width - 1;
-    float turned[LANES];
-    lanes weight[CONV1D_WIDTH_MOST], past[CONV1D_WIDTH_MOST];
-    for (int j = 0; j < conv->width; j++) {
-        for (int c = 0; c < LANES; c++)
-            turned[c] = conv->weight[(size_t)(channel + c) * (size_t)conv->width + (size_t)j];
-        weight[j] = lanes_load(turned);
-    }
-    for (int j = 0; j < before; j++) {
-        for (int c = 0; c < LANES; c++)
-            turned[c] = state[(size_t)(channel + c) * (size_t)before + (size_t)j];
-        past[j] = lanes_load(turned);
-    }
-    lanes bias = conv->bias ? lanes_load(conv->bias + channel) : lanes_set(0.0F);
+    const float *weight = conv->weight + c;
+    lanes sum = conv->bias ? lanes_load_part(conv->bias + c, lanes_used) : lanes_set(0.0F);
+    LANES_UNROLL
+    for (int j = 0; j < width; j++, weight += conv->channels)
+        sum = lanes_fma(lanes_load_part(weight, lanes_used), lanes_load_part(inputs[j] + c, lanes_used), sum);
+    lanes_store_part(y + c, sum * lanes_sigmoid(sum), lanes_used);
+}
+
+LANES_INLINE void conv1d_token(int width, const struct conv1d *conv, const float *const *inputs, int from,
+                               int to, float *y)
+{
+    int c = from;
+    for (; c + LANES <= to; c += LANES)
+        conv1d_vector(width, conv, inputs, c, LANES, y);
+    if (c < to)
+        conv1d_vector(width, conv, inputs, c, (size_t)(to - c), y);
+}
+
+static void conv1d_channels(const struct conv1d *conv, const float *x, size_t stride, int tokens, int from,
+                            int to, const float *state, float *y)
+{
+    enum { AHEAD = 4, LINE = 64 / sizeof *x };
     for (int t = 0; t < tokens; t++) {
-        size_t at = (size_t)t * stride + (size_t)channel;
-        lanes input = lanes_load(x + at), sum = lanes_fma(weight[before], input, bias);
-        for (int j = 0; j < before; j++)
-            sum = lanes_fma(weight[j], past[j], sum);
-        for (int j = 0; j + 1 < before; j++)
-            past[j] = past[j + 1];
-        if (before > 0)
-            past[before - 1] = input;
-        lanes_store(y + at, sum * lanes_sigmoid(sum));
-    }
-    for (int j = 0; j < before; j++) {
-        lanes_store(turned, past[j]);
-        for (int c = 0; c < LANES; c++)
-            state[(size_t)(channel + c) * (size_t)before + (size_t)j] = turned[c];
+        const float *inputs[CONV1D_WIDTH_MOST];
+        for (int j = 0; j < conv->width; j++)
+            inputs[j] = conv1d_inputs(conv, x, stride, state, t - conv->width + 1 + j);
+        if (t + AHEAD < tokens)
+            for (int c = from; c < to; c += LINE)
+                __builtin_prefetch(x + (size_t)(t + AHEAD) * stride + c);
+        if (conv->width == CONV1D_PUBLISHED)
+            conv1d_token(CONV1D_PUBLISHED, conv, inputs, from, to, y + (size_t)t * stride);
+        else
+            conv1d_token(conv->width, conv, inputs, from, to, y + (size_t)t * stride);
     }
 }
 
 static void lanes_conv1d_silu(const struct conv1d *conv, const float *x, size_t stride, int tokens, int from,
                               int to, float *state, float *y)
 {
-    int channel = from;
-    if (conv->width <= CONV1D_WIDTH_MOST)
-        for (; channel + LANES <= to; channel += LANES)
-            conv1d_channels(conv, x, stride, tokens, channel, state, y);
-    for (; channel < to; channel++)
-        conv1d_channel(conv, x, stride, tokens, channel, state, y);
+    for (int c = from; c < to; c += CONV1D_TILE)
+        conv1d_channels(conv, x, stride, tokens, c, c + CONV1D_TILE < to ? c + CONV1D_TILE : to, state, y);
+    for (int j = 0; j < conv->width - 1;
+         j++) /* one that stays moves towards the first: none is overwritten early */
+        memmove(state + (size_t)j * (size_t)conv->channels + from,
+                conv1d_inputs(conv, x, stride, state, tokens - conv->width + 1 + j) + from,
+                (size_t)(to - from) * sizeof *state);
 }
 
 #endif

@@ -348,6 +348,39 @@ QUANTISE(WEIGHT_Q6_K, 32, quantise_q6_k)
 
 /* ---- rows ---- */
 
+AVX512_INLINE __m128 fold(__m512 x)
+{
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+AVX512_INLINE __m512 add_unpacked(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+}
+
+/* The lanes of one, in the order in which store_sums adds those of four: a row's bits do not depend on its
+ * place. */
+AVX512_INLINE float sum_of(__m512 x)
+{
+    __m512 twos = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4E));
+    return _mm_cvtss_f32(fold(_mm512_add_ps(twos, _mm512_permute_ps(twos, 0xB1))));
+}
+
+/* Lanes of R sums added up, four together: of short rows that is as much work as the products. */
+AVX512_INLINE void store_sums(int R, const __m512 *sums, const float *bias, float *y)
+{
+    if (R == 4) {
+        __m512 a = add_unpacked(sums[0], sums[1]), b = add_unpacked(sums[2], sums[3]);
+        __m128 all = fold(_mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE)));
+        _mm_storeu_ps(y, bias != NULL ? _mm_add_ps(all, _mm_loadu_ps(bias)) : all);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+        y[r] = sum_of(sums[r]) + (bias != NULL ? bias[r] : 0);
+}
+
 AVX512_INLINE void some_rows(enum weight_type type, int M, int R, const struct tensor *w, const float *bias,
                              const struct gemv_x *x, size_t row, size_t ahead, float *const *y)
 {
@@ -363,10 +396,7 @@ AVX512_INLINE void some_rows(enum weight_type type, int M, int R, const struct t
         int8_rows(type, M, R, w, row, ahead, x, sums);
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++)
-#pragma GCC unroll 4
-        for (int r = 0; r < R; r++)
-            y[i][row + (size_t)r] =
-                _mm512_reduce_add_ps(sums[i][r]) + (bias != NULL ? bias[row + (size_t)r] : 0);
+        store_sums(R, sums[i], bias != NULL ? bias + row : NULL, y[i] + row);
 }
 
 AVX512_INLINE void all_rows(enum weight_type type, int M, int R, const struct tensor *w, const float *bias,
@@ -408,8 +438,7 @@ AVX512_INLINE void blocks_of_rows(enum weight_type type, int M, const struct ten
             }
         for (size_t j = 0; j < BLOCK; j++)
             for (int i = 0; i < M; i++)
-                y[i][row + j] =
-                    _mm512_reduce_add_ps(sums[j / R][i][j % R]) + (bias != NULL ? bias[row + j] : 0);
+                y[i][row + j] = sum_of(sums[j / R][i][j % R]) + (bias != NULL ? bias[row + j] : 0);
     }
     all_rows(type, M, R, w, bias, x, row, to, y);
 }

@@ -6,10 +6,11 @@
 
 #include "exec/cpu.h"
 
-/* Causal depthwise convolution and SiLU. x, y [tokens][stride]; weight [channels][width]; bias [channels] or
- * NULL; state [channels][width - 1]: the inputs before, updated. */
+/* Causal depthwise convolution and SiLU. x, y [tokens][stride], apart; weight [width][channels];
+ * bias [channels] or NULL; state [width - 1][channels]: the inputs before, updated. */
+enum { CONV1D_WIDTH_MOST = 16 };
 struct conv1d {
-    int channels, width;
+    int channels, width; /* width: 1 to CONV1D_WIDTH_MOST */
     const float *weight, *bias;
 };
 void conv1d_silu(enum isa isa, const struct conv1d *conv, const float *x, size_t stride, int tokens, int from,

@@ -2,14 +2,31 @@
 
 #include <math.h>
 
+/* Files have a channel's weights side by side; vectors are over channels. */
+static bool load_weight(struct loading *loading, const struct layer *layer, struct conv1d *conv)
+{
+    size_t channels = (size_t)conv->channels, width = (size_t)conv->width;
+    const float *stored = load_vector(loading, layer, ROLE_CONV, channels * width);
+    float *weight = ARENA_ARRAY(loading->runner->arena, float, channels *width);
+    if (stored == NULL)
+        return false;
+    if (weight == NULL)
+        return diag_error(loading->diag, NOWHERE, "out of memory for a convolution's weights");
+    for (size_t c = 0; c < channels; c++)
+        for (size_t j = 0; j < width; j++)
+            weight[j * channels + c] = stored[c * width + j];
+    conv->weight = weight;
+    return true;
+}
+
 bool load_conv(struct loading *loading, struct layer *layer, int channels, int width, bool bias,
                struct conv1d *conv)
 {
     *conv = (struct conv1d){.channels = channels, .width = width};
-    if (width < 1)
-        return diag_error(loading->diag, layer->block->where, "a convolution over %d tokens", width);
-    conv->weight = load_vector(loading, layer, ROLE_CONV, (size_t)channels * (size_t)width);
-    if (conv->weight == NULL)
+    if (width < 1 || width > CONV1D_WIDTH_MOST)
+        return diag_error(loading->diag, layer->block->where,
+                          "a convolution over %d tokens, expected 1 to %d", width, CONV1D_WIDTH_MOST);
+    if (!load_weight(loading, layer, conv))
         return false;
     if (bias && (conv->bias = load_vector(loading, layer, ROLE_CONV_BIAS, (size_t)channels)) == NULL)
         return false;
