@@ -141,18 +141,30 @@ static int tensor_size(const struct reading *reading, int layer, const char *nam
 
 /* ---- layers ---- */
 
-static bool windowed(const struct reading *reading, int layer)
+/* Of how many layers the last one has no window; 0: none has one. */
+static int window_period(const struct reading *reading)
 {
     switch (reading->architecture->windows) {
-    case WINDOW_ALL:
-        return true;
     case WINDOW_ALTERNATE:
-        return layer % 2 == 0;
+        return 2;
     case WINDOW_FIVE_OF_SIX:
-        return layer % 6 != 5;
+        return 6;
     default:
-        return false;
+        return 0;
     }
+}
+
+/* Files say it by a period or by a flag for each layer, where it is not the architecture's usual one. */
+static bool windowed(const struct reading *reading, int layer)
+{
+    int period = window_period(reading);
+    if (period == 0)
+        return reading->architecture->windows == WINDOW_ALL;
+    const struct gguf_pair *pattern = own_pair(reading, "attention.sliding_window_pattern");
+    int value = number(reading, "attention.sliding_window_pattern", layer, period);
+    if (pattern != NULL && pattern->type == GGUF_ARRAY)
+        return value != 0;
+    return value == 0 || layer % value < value - 1;
 }
 
 static void read_attention(const struct reading *reading, int layer, struct block_spec *block)
@@ -164,6 +176,9 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
     int value = number(reading, "attention.value_length", layer, width);
     bool gemma2 = strcmp(reading->architecture->name, "gemma2") == 0;
     int window = number(reading, "attention.sliding_window", layer, gemma2 ? GEMMA2_WINDOW : 0);
+    /* where other layers have none, a window of the whole context still tells them apart: Gemma 3's have a
+     * RoPE of their own */
+    bool bounds = window < model->max_context || window_period(reading) > 0;
     bool fused = there(reading, layer, "attn_qkv.bias");
     block->mixer = MIXER_ATTENTION;
     block->attention = (struct attention_spec){
@@ -173,7 +188,7 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
         .v_head_dim = value == width ? 0 : value,
         .rotary_dim =
             reading->architecture->no_rope ? 0 : number(reading, "rope.dimension_count", layer, width),
-        .window = windowed(reading, layer) && window < model->max_context ? window : 0,
+        .window = windowed(reading, layer) && bounds ? window : 0,
         .qkv_bias = fused || there(reading, layer, "attn_q.bias"),
         .o_bias = there(reading, layer, "attn_output.bias"),
         .qk_norm = there(reading, layer, "attn_q_norm.weight"),
