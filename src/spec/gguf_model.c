@@ -22,37 +22,44 @@ struct gguf_architecture {
     const char *class; /* as on the Hugging Face Hub */
     enum windows windows;
     bool no_rope;
-    bool parallel; /* attention and feed-forward side by side */
+    bool parallel;   /* attention and feed-forward side by side */
+    int unturned_of; /* of how many layers the last one is without RoPE; 0: none is */
 };
 
 static const struct gguf_architecture architectures[] = {
-    {"llama", "LlamaForCausalLM", WINDOW_NONE, false, false}, /* Mistral and Mixtral too */
-    {"qwen2", "Qwen2ForCausalLM", WINDOW_NONE, false, false},
-    {"qwen2moe", "Qwen2MoeForCausalLM", WINDOW_NONE, false, false},
-    {"qwen3", "Qwen3ForCausalLM", WINDOW_NONE, false, false},
-    {"qwen3moe", "Qwen3MoeForCausalLM", WINDOW_NONE, false, false},
-    {"gemma", "GemmaForCausalLM", WINDOW_NONE, false, false},
-    {"gemma2", "Gemma2ForCausalLM", WINDOW_ALTERNATE, false, false},
-    {"gemma3", "Gemma3ForCausalLM", WINDOW_FIVE_OF_SIX, false, false},
-    {"phi2", "PhiForCausalLM", WINDOW_NONE, false, true},
-    {"phi3", "Phi3ForCausalLM", WINDOW_ALL, false, false},
-    {"gpt2", "GPT2LMHeadModel", WINDOW_NONE, true, false},
-    {"bloom", "BloomForCausalLM", WINDOW_NONE, true, false},
-    {"falcon", "FalconForCausalLM", WINDOW_NONE, false, true},
-    {"chatglm", "ChatGLMModel", WINDOW_NONE, false, false},
-    {"glm4", "Glm4ForCausalLM", WINDOW_NONE, false, false},
-    {"glm4moe", "Glm4MoeForCausalLM", WINDOW_NONE, false, false},
-    {"internlm2", "InternLM2ForCausalLM", WINDOW_NONE, false, false},
-    {"deepseek", "DeepseekForCausalLM", WINDOW_NONE, false, false},
-    {"deepseek2", "DeepseekV2ForCausalLM", WINDOW_NONE, false, false}, /* V3 and Kimi K2 too */
-    {"gpt-oss", "GptOssForCausalLM", WINDOW_ALTERNATE, false, false},
-    {"minimax-m2", "MiniMaxM2ForCausalLM", WINDOW_NONE, false, false},
-    {"dbrx", "DbrxForCausalLM", WINDOW_NONE, false, false},
-    {"grok", "Grok1ModelForCausalLM", WINDOW_NONE, false, false},
-    {"mamba", "MambaForCausalLM", WINDOW_NONE, true, false},
-    {"olmoe", "OlmoeForCausalLM", WINDOW_NONE, false, false},
-    {"granite", "GraniteForCausalLM", WINDOW_NONE, false, false},
-    {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false},
+    {"llama", "LlamaForCausalLM", WINDOW_NONE, false, false, 0}, /* Mistral and Mixtral too */
+    {"qwen2", "Qwen2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen2moe", "Qwen2MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen3", "Qwen3ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen3moe", "Qwen3MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"gemma", "GemmaForCausalLM", WINDOW_NONE, false, false, 0},
+    {"gemma2", "Gemma2ForCausalLM", WINDOW_ALTERNATE, false, false, 0},
+    {"gemma3", "Gemma3ForCausalLM", WINDOW_FIVE_OF_SIX, false, false, 0},
+    {"phi2", "PhiForCausalLM", WINDOW_NONE, false, true, 0},
+    {"phi3", "Phi3ForCausalLM", WINDOW_ALL, false, false, 0},
+    {"gpt2", "GPT2LMHeadModel", WINDOW_NONE, true, false, 0},
+    {"bloom", "BloomForCausalLM", WINDOW_NONE, true, false, 0},
+    {"falcon", "FalconForCausalLM", WINDOW_NONE, false, true, 0},
+    {"chatglm", "ChatGLMModel", WINDOW_NONE, false, false, 0},
+    {"glm4", "Glm4ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"glm4moe", "Glm4MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"internlm2", "InternLM2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"deepseek", "DeepseekForCausalLM", WINDOW_NONE, false, false, 0},
+    {"deepseek2", "DeepseekV2ForCausalLM", WINDOW_NONE, false, false, 0}, /* V3 and Kimi K2 too */
+    {"gpt-oss", "GptOssForCausalLM", WINDOW_ALTERNATE, false, false, 0},
+    {"minimax-m2", "MiniMaxM2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"dbrx", "DbrxForCausalLM", WINDOW_NONE, false, false, 0},
+    {"grok", "Grok1ModelForCausalLM", WINDOW_NONE, false, false, 0},
+    {"mamba", "MambaForCausalLM", WINDOW_NONE, true, false, 0},
+    {"olmoe", "OlmoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"granite", "GraniteForCausalLM", WINDOW_NONE, false, false, 0},
+    {"starcoder2", "Starcoder2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"stablelm", "StableLmForCausalLM", WINDOW_NONE, false, false, 0},
+    {"exaone", "ExaoneForCausalLM", WINDOW_NONE, false, false, 0},
+    {"smollm3", "SmolLM3ForCausalLM", WINDOW_NONE, false, false, 4},
+    {"command-r", "CohereForCausalLM", WINDOW_NONE, false, true, 0},
+    {"mamba2", "Mamba2ForCausalLM", WINDOW_NONE, true, false, 0},
+    {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false, 0},
 };
 
 /* ggml's numbers of types that rafter knows; iq4_nl stores as many bits as q4_0. */
@@ -167,6 +174,12 @@ static bool windowed(const struct reading *reading, int layer)
     return value == 0 || layer % value < value - 1;
 }
 
+static bool turned(const struct reading *reading, int layer)
+{
+    int of = reading->architecture->unturned_of;
+    return !reading->architecture->no_rope && (of == 0 || layer % of != of - 1);
+}
+
 static void read_attention(const struct reading *reading, int layer, struct block_spec *block)
 {
     const struct model *model = reading->model;
@@ -186,8 +199,7 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
         .kv_heads = number(reading, "attention.head_count_kv", layer, heads),
         .head_dim = width,
         .v_head_dim = value == width ? 0 : value,
-        .rotary_dim =
-            reading->architecture->no_rope ? 0 : number(reading, "rope.dimension_count", layer, width),
+        .rotary_dim = turned(reading, layer) ? number(reading, "rope.dimension_count", layer, width) : 0,
         .window = windowed(reading, layer) && bounds ? window : 0,
         .qkv_bias = fused || there(reading, layer, "attn_q.bias"),
         .o_bias = there(reading, layer, "attn_output.bias"),
@@ -222,6 +234,18 @@ static void read_mamba(const struct reading *reading, int layer, struct block_sp
                                        .state = number(reading, "ssm.state_size", layer, -1),
                                        .dt_rank = number(reading, "ssm.time_step_rank", layer, -1),
                                        .conv_width = number(reading, "ssm.conv_kernel", layer, -1),
+                                       .conv_bias = there(reading, layer, "ssm_conv1d.bias")};
+}
+
+/* The rank of the step is the number of heads. */
+static void read_mamba2(const struct reading *reading, int layer, struct block_spec *block)
+{
+    block->mixer = MIXER_MAMBA2;
+    block->mamba = (struct mamba_spec){.inner = number(reading, "ssm.inner_size", layer, -1),
+                                       .state = number(reading, "ssm.state_size", layer, -1),
+                                       .conv_width = number(reading, "ssm.conv_kernel", layer, -1),
+                                       .heads = number(reading, "ssm.time_step_rank", layer, -1),
+                                       .groups = number(reading, "ssm.group_count", layer, -1),
                                        .conv_bias = there(reading, layer, "ssm_conv1d.bias")};
 }
 
@@ -291,8 +315,10 @@ static bool read_layer(struct reading *reading, struct hf_build *build, int laye
     struct block_spec block = {0};
     if (there(reading, layer, "attn_kv_a_mqa.weight"))
         read_mla(reading, layer, &block);
-    else if (there(reading, layer, "ssm_in.weight"))
+    else if (there(reading, layer, "ssm_x.weight"))
         read_mamba(reading, layer, &block);
+    else if (there(reading, layer, "ssm_in.weight"))
+        read_mamba2(reading, layer, &block);
     else if (there(reading, layer, "attn_output.weight"))
         read_attention(reading, layer, &block);
     else
@@ -418,7 +444,7 @@ static bool read_outside(const struct reading *reading)
         return fail(reading, "token_embd.weight: missing or too large");
     model->hidden = number(reading, "embedding_length", 0, -1);
     model->vocab = (int)embedding->size[1];
-    bool recurrent = strcmp(reading->architecture->name, "mamba") == 0;
+    bool recurrent = strncmp(reading->architecture->name, "mamba", strlen("mamba")) == 0;
     model->max_context = recurrent ? 0 : number(reading, "context_length", 0, -1);
     if (positions != NULL && positions->size[1] <= HF_COUNT_MOST)
         model->learned_positions = (int)positions->size[1];

@@ -36,6 +36,8 @@ static const struct known outside[] = {
 static const struct known inside[] = {
     {"attn_norm.weight", ROLE_ATTENTION_NORM, WHOLE},
     {"attn_norm.bias", ROLE_ATTENTION_NORM_BIAS, WHOLE},
+    {"attn_norm_2.weight", ROLE_ATTENTION_NORM, WHOLE},
+    {"attn_norm_2.bias", ROLE_ATTENTION_NORM_BIAS, WHOLE},
     {"attn_q.weight", ROLE_Q, WHOLE},
     {"attn_q.bias", ROLE_Q_BIAS, WHOLE},
     {"attn_k.weight", ROLE_K, WHOLE},
@@ -83,6 +85,7 @@ static const struct known inside[] = {
     {"ssm_dt.bias", ROLE_DT_BIAS, WHOLE},
     {"ssm_a", ROLE_A, WHOLE},
     {"ssm_d", ROLE_D, WHOLE},
+    {"ssm_norm.weight", ROLE_GATED_NORM, WHOLE},
     {"ssm_out.weight", ROLE_OUT_PROJ, WHOLE},
 };
 
@@ -106,6 +109,41 @@ static int layer_of(const char *name, const char **rest)
     return digits > 0 && *name == '.' ? layer : -1;
 }
 
+static bool there(const struct weights *weights, int layer, const char *name)
+{
+    char full[64];
+    snprintf(full, sizeof full, "blk.%d.%s", layer, name);
+    return gguf_tensor(weights->gguf, full) != NULL;
+}
+
+/* What a norm's name stands for depends on the layer's others: behind attention and before the feed-forward
+ * are one place where nothing but a sum lies between (GLM-4.5); of Falcon's two the first is the
+ * feed-forward's. */
+static enum tensor_role role_of(const struct weights *weights, const struct known *known, int layer)
+{
+    bool two = there(weights, layer, "attn_norm_2.weight") && strncmp(known->name, "attn_norm.", 10) == 0;
+    bool only = !there(weights, layer, "ffn_norm.weight") && !there(weights, layer, "post_ffw_norm.weight");
+    if (known->role == ROLE_POST_ATTENTION_NORM && only)
+        return ROLE_FFN_NORM;
+    if (two)
+        return known->role == ROLE_ATTENTION_NORM ? ROLE_FFN_NORM : ROLE_FFN_NORM_BIAS;
+    return known->role;
+}
+
+/* A head's A and D, and a group's norms, lie in rows; they are vectors to us. */
+static bool put_whole(struct weights *weights, struct diag *diag, const struct known *known, int layer,
+                      const struct tensor *tensor)
+{
+    const struct model *model = &weights->model;
+    struct tensor vector = *tensor;
+    bool recurrent = layer < model->layers && model->blocks[model->pattern[layer]].mixer == MIXER_MAMBA2;
+    if (recurrent && (known->role == ROLE_A || known->role == ROLE_D || known->role == ROLE_GATED_NORM)) {
+        vector.cols *= vector.rows;
+        vector.rows = 1;
+    }
+    return weights_put(weights, diag, role_of(weights, known, layer), layer, -1, 1, &vector);
+}
+
 /* Phi-3 has both projections under this name. */
 static bool put_up(struct weights *weights, struct diag *diag, int layer, const struct tensor *tensor)
 {
@@ -122,7 +160,7 @@ static bool put(struct weights *weights, struct diag *diag, const struct known *
 {
     switch (known->split) {
     case WHOLE:
-        return weights_put(weights, diag, known->role, layer, -1, 1, tensor);
+        return put_whole(weights, diag, known, layer, tensor);
     case EXPERTS:
         return weights_split_experts(weights, diag, known->role, layer, tensor);
     case QKV:
