@@ -59,6 +59,9 @@ static const struct gguf_architecture architectures[] = {
     {"smollm3", "SmolLM3ForCausalLM", WINDOW_NONE, false, false, 4},
     {"command-r", "CohereForCausalLM", WINDOW_NONE, false, true, 0},
     {"mamba2", "Mamba2ForCausalLM", WINDOW_NONE, true, false, 0},
+    {"qwen3next", "Qwen3NextForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen35", "Qwen3_5ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen35moe", "Qwen3_5MoeForCausalLM", WINDOW_NONE, false, false, 0},
     {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false, 0},
 };
 
@@ -204,6 +207,7 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
         .qkv_bias = fused || there(reading, layer, "attn_q.bias"),
         .o_bias = there(reading, layer, "attn_output.bias"),
         .qk_norm = there(reading, layer, "attn_q_norm.weight"),
+        .output_gate = tensor_size(reading, layer, "attn_q.weight", 1) == 2.0 * heads * width,
         .sinks = there(reading, layer, "attn_sinks.weight"),
         .parallel = reading->architecture->parallel,
     };
@@ -247,6 +251,19 @@ static void read_mamba2(const struct reading *reading, int layer, struct block_s
                                        .heads = number(reading, "ssm.time_step_rank", layer, -1),
                                        .groups = number(reading, "ssm.group_count", layer, -1),
                                        .conv_bias = there(reading, layer, "ssm_conv1d.bias")};
+}
+
+/* A head's keys are as wide as the state. */
+static void read_deltanet(const struct reading *reading, int layer, struct block_spec *block)
+{
+    int heads = number(reading, "ssm.time_step_rank", layer, -1);
+    int values = number(reading, "ssm.inner_size", layer, -1);
+    block->mixer = MIXER_GATED_DELTANET;
+    block->deltanet = (struct deltanet_spec){.key_heads = number(reading, "ssm.group_count", layer, -1),
+                                             .value_heads = heads,
+                                             .key_head_dim = number(reading, "ssm.state_size", layer, -1),
+                                             .value_head_dim = heads > 0 ? values / heads : 0,
+                                             .conv_width = number(reading, "ssm.conv_kernel", layer, -1)};
 }
 
 /* Experts lie in one tensor a layer and projection: [in x out x experts]. */
@@ -315,6 +332,8 @@ static bool read_layer(struct reading *reading, struct hf_build *build, int laye
     struct block_spec block = {0};
     if (there(reading, layer, "attn_kv_a_mqa.weight"))
         read_mla(reading, layer, &block);
+    else if (there(reading, layer, "ssm_ba.weight") || there(reading, layer, "ssm_beta.weight"))
+        read_deltanet(reading, layer, &block);
     else if (there(reading, layer, "ssm_x.weight"))
         read_mamba(reading, layer, &block);
     else if (there(reading, layer, "ssm_in.weight"))

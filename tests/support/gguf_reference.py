@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Tiny GGUF files laid out as llama.cpp's converters lay theirs out, and their logits, written from the formulas.
 
-    gguf_reference.py write FOLDER       one file an architecture
+    gguf_reference.py write FOLDER dense one file an architecture of attention and MLPs
+    gguf_reference.py write FOLDER other those of experts and recurrences
     gguf_reference.py compare FILE NPY   how far logits of tokens 1 ... 12 are from ours, over their deviation
 
 Tensors' names, shapes and metadata, and what is computed, are those of llama.cpp
@@ -18,6 +19,7 @@ U32, F32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
 TYPES = {0: "f32", 3: "q4_1", 6: "q5_0", 7: "q5_1"}
 NEIGHBOURS = ("llama", "deepseek2", "granite", "smollm3", "command-r", "chatglm", "glm4")  # RoPE turns; else halves
 LAYER_NORMS = ("gpt2", "phi2", "starcoder2", "stablelm", "falcon", "command-r")
+NORMALISED = ("llama", "qwen3moe", "qwen3next", "qwen35moe")  # experts' weights
 GELU = ("gpt2", "phi2", "starcoder2", "falcon")
 SIDE_BY_SIDE = ("phi2", "falcon", "command-r")  # attention and feed-forward
 
@@ -67,6 +69,9 @@ def random_values(name, count):
 
 
 def write(folder, file, architecture, pairs, tensors, kind="f32"):
+    other = any("_exps." in name or "ssm_" in name for name, _ in tensors)
+    if other != (sys.argv[3] == "other"):
+        return
     random.seed(file)
     out, data, offset = b"", b"", 0
     pairs = {"general.architecture": architecture, **{f"{architecture}.{k}": v for k, v in pairs.items()}}
@@ -163,6 +168,28 @@ def write_glm(folder, base, routed, biases, behind):
            glm + moe() + mlp("_shexp", 32) + [("exp_probs_b.bias", (EXPERTS,))]])
 
 
+def write_delta(folder, base, routed):
+    """Qwen3-Next and Qwen3.5: a layer of gated DeltaNet, one of gated attention. 2 key heads, 4 value heads of 16."""
+    sizes = {"attention.key_length": 16, "attention.value_length": 16, "rope.dimension_count": 8, "ssm.conv_kernel": 4,
+             "ssm.inner_size": 64, "ssm.state_size": 16, "ssm.time_step_rank": 4, "ssm.group_count": 2}
+    norms = [("attn_norm.weight", (HIDDEN,)), ("post_attention_norm.weight", (HIDDEN,))]
+    attend = [("attn_q.weight", (HIDDEN, 128)), ("attn_k.weight", (HIDDEN, 32)), ("attn_v.weight", (HIDDEN, 32)),
+              ("attn_output.weight", (64, HIDDEN)), ("attn_q_norm.weight", (16,)), ("attn_k_norm.weight", (16,))]
+    delta = [("ssm_conv1d.weight", (4, 128)), ("ssm_dt.bias", (4,)), ("ssm_a", (4,)), ("ssm_norm.weight", (16,)),
+             ("ssm_out.weight", (64, HIDDEN))]
+    apart = [("attn_qkv.weight", (HIDDEN, 128)), ("attn_gate.weight", (HIDDEN, 64))]
+    one = [("ssm_ba.weight", (HIDDEN, 8))]
+    two = [("ssm_beta.weight", (HIDDEN, 4)), ("ssm_alpha.weight", (HIDDEN, 4))]
+    experts = moe() + mlp("_shexp", 32) + [("ffn_gate_inp_shexp.weight", (HIDDEN,))]
+    for file, name, start, feed in (("qwen3next", "qwen3next", apart + one, experts),
+                                    ("qwen3next-old", "qwen3next", [("ssm_in.weight", (HIDDEN, 192))] + one, experts),
+                                    ("qwen35moe", "qwen35moe", apart + two, experts), ("qwen35", "qwen35", apart + two, mlp())):
+        pairs = {**(base if name == "qwen35" else routed), **sizes}
+        write(folder, file, name, pairs, outside() +
+              [("blk.0." + tensor, shape) for tensor, shape in norms + start + delta + feed] +
+              [("blk.1." + tensor, shape) for tensor, shape in norms + attend + feed])
+
+
 def write_all(folder):
     sizes = {"context_length": 256, "embedding_length": HIDDEN, "block_count": LAYERS, "feed_forward_length": WIDTH,
              "attention.head_count": 4, "attention.head_count_kv": 2}
@@ -217,6 +244,7 @@ def write_all(folder):
           outside() + deepseek_layers([("attn_k_b.weight", (32, 32, 4)), ("attn_v_b.weight", (32, 32, 4))]))
     write_gelu(folder, layer, biases)
     write_glm(folder, base, routed, biases, behind)
+    write_delta(folder, base, routed)
     write(folder, "gemma3-flags", "gemma3", {**base, **heads, "attention.sliding_window_pattern": [False, True]},
           outside(True) + each_layer(attention() + mlp() + behind + head_norms))
     write(folder, "gemma2-period", "gemma2", {**base, **heads, "block_count": 3, "attention.sliding_window_pattern": 3},
@@ -384,6 +412,10 @@ class Model:
             parts = [both[:count * dim], both[count * dim:(count + kv_count) * dim], both[(count + kv_count) * dim:]]
         else:
             parts = [linear(self.get(layer, f"attn_{p}.weight"), x, self.get(layer, f"attn_{p}.bias")) for p in "qkv"]
+        gates = []
+        if len(parts[0]) > count * dim:  # of each head behind its query
+            both = [parts[0][i:i + dim] for i in range(0, len(parts[0]), dim)]
+            parts[0], gates = sum(both[::2], []), sum(both[1::2], [])
         for part, name in enumerate(("attn_q_norm.weight", "attn_k_norm.weight")):
             weight = self.get(layer, name)
             if weight and len(weight) > dim:  # one norm over all heads
@@ -397,7 +429,7 @@ class Model:
                 without = self.name == "gpt2" or self.name == "smollm3" and layer % 4 == 3
                 n = 0 if without else self.pairs.get("rope.dimension_count", dim)
                 part[i] = self.rope(head, n, position, layer)
-        return q, k, v
+        return q, k, v, gates
 
     def latent_heads(self, x, position, layer):
         rope, rank = self.pairs["rope.dimension_count"], self.pairs["attention.kv_lora_rank"]
@@ -412,10 +444,10 @@ class Model:
         if fused:
             up = linear(fused, latent)
             k = [up[h * (own + value):h * (own + value) + own] + shared for h in heads]
-            return q, k, [up[h * (own + value) + own:(h + 1) * (own + value)] for h in heads]
+            return q, k, [up[h * (own + value) + own:(h + 1) * (own + value)] for h in heads], []
         keys, values = self.get(layer, "attn_k_b.weight"), self.get(layer, "attn_v_b.weight")
         k = [[sum(keys[h * rank + r][i] * latent[r] for r in range(rank)) for i in range(own)] + shared for h in heads]
-        return q, k, [linear(values[h * value:(h + 1) * value], latent) for h in heads]
+        return q, k, [linear(values[h * value:(h + 1) * value], latent) for h in heads], []
 
     def score_scale(self, dim):
         if self.name == "granite":
@@ -427,16 +459,17 @@ class Model:
         cut = self.latent_heads if self.name == "deepseek2" else self.heads
         tokens = [cut(x, position, layer) for position, x in enumerate(inputs)]
         outputs = []
-        for position, (q, _, _) in enumerate(tokens):
+        for position, (q, _, _, gates) in enumerate(tokens):
             first = max(0, position + 1 - self.pairs["attention.sliding_window"]) if self.local(layer) else 0
             seen, out = tokens[first:position + 1], []
             for h, query in enumerate(q):
                 kv = h * len(seen[0][1]) // len(q)
-                scores = [dot(query, k[kv]) * self.score_scale(len(query)) for _, k, _ in seen]
+                scores = [dot(query, k[kv]) * self.score_scale(len(query)) for _, k, _, _ in seen]
                 if self.name == "gemma2":
                     scores = [50 * math.tanh(score / 50) for score in scores]
                 weights = softmax(scores)
-                out += [dot(weights, column) for column in zip(*(v[kv] for _, _, v in seen))]
+                out += [dot(weights, column) for column in zip(*(v[kv] for _, _, v, _ in seen))]
+            out = [v / (1 + math.exp(-gate)) for v, gate in zip(out, gates)] if gates else out
             outputs.append(linear(self.get(layer, "attn_output.weight"), out, self.get(layer, "attn_output.bias")))
         return outputs
 
@@ -448,7 +481,7 @@ class Model:
         scores = [1 / (1 + math.exp(-v)) for v in scores] if sigmoid else softmax(scores)
         choice = add(scores, self.get(layer, "exp_probs_b.bias") or [0.0] * EXPERTS)
         chosen = sorted(range(EXPERTS), key=lambda e: -choice[e])[:self.pairs["expert_used_count"]]
-        total = sum(scores[e] for e in chosen) if sigmoid or self.name in ("llama", "qwen3moe") else 1
+        total = sum(scores[e] for e in chosen) if sigmoid or self.name in NORMALISED else 1
         total /= self.pairs.get("expert_weights_scale", 1.0)
         stacks = [self.get(layer, f"ffn_{p}_exps.weight") for p in ("gate", "up", "down")]
         out = [0.0] * HIDDEN
@@ -477,10 +510,11 @@ class Model:
         inputs = [self.norm(x, prefix + "attn_norm") for x in xs]
         mixes = inputs if not self.get(layer, "attn_norm_2.weight") else [self.norm(x, prefix + "attn_norm_2") for x in xs]
         before, behind = prefix + "ffn_norm", prefix + "post_attention_norm"
-        if self.name == "glm4moe":  # the name only
+        if not self.get(layer, "ffn_norm.weight") and not self.get(layer, "post_ffw_norm.weight"):  # the name only
             before, behind = behind, "none"
         outputs = []
-        for x, read, mixed in zip(xs, inputs, self.attention(mixes, layer)):
+        mixer = self.delta_net if self.get(layer, "ssm_norm.weight") else self.attention
+        for x, read, mixed in zip(xs, inputs, mixer(mixes, layer)):
             x = add(x, self.norm(mixed, behind), scale)
             read = read if self.name in SIDE_BY_SIDE else self.norm(x, before)
             outputs.append(add(x, self.norm(self.feed_forward(read, layer), prefix + "post_ffw_norm"), scale))
@@ -505,6 +539,48 @@ class Model:
                 state[c] = [s * math.exp(step * a) + step * bn * u[c] for s, a, bn in zip(state[c], weight["a"][c], b)]
                 y.append((dot(state[c], c_) + weight["d"][c] * u[c]) * silu(both[inner + c]))
             outputs.append(add(x, linear(self.get(layer, "ssm_out.weight"), y)))
+        return outputs
+
+    def delta_parts(self, x, layer):
+        """q, k and v in one, z, beta and decay, all by head; which key head a value head has."""
+        keys, heads = self.pairs["ssm.group_count"], self.pairs["ssm.time_step_rank"]
+        key, shared = self.pairs["ssm.state_size"], heads // keys
+        def by_key_head(values, *sizes):
+            each, starts = sum(sizes), [sum(sizes[:i]) for i in range(len(sizes))]
+            return [sum((values[h * each + at:h * each + at + size] for h in range(keys)), [])
+                    for at, size in zip(starts, sizes)]
+        old, both = self.get(layer, "ssm_in.weight"), self.get(layer, "ssm_ba.weight")
+        if old:
+            q, k, v, z = by_key_head(linear(old, x), key, key, shared * key, shared * key)
+            qkv = q + k + v
+        else:
+            qkv, z = linear(self.get(layer, "attn_qkv.weight"), x), linear(self.get(layer, "attn_gate.weight"), x)
+        if both:
+            return qkv, z, *by_key_head(linear(both, x), shared, shared), [h // shared for h in range(heads)]
+        gates = [linear(self.get(layer, f"ssm_{p}.weight"), x) for p in ("beta", "alpha")]
+        return qkv, z, *gates, [h % keys for h in range(heads)]
+
+    def delta_net(self, inputs, layer):
+        keys, size = self.pairs["ssm.group_count"], self.pairs["ssm.state_size"]
+        conv, a = self.get(layer, "ssm_conv1d.weight"), self.get(layer, "ssm_a")
+        states = [[[0.0] * size for _ in range(size)] for _ in a]  # [head][value][key]
+        window, outputs = [[0.0] * len(conv)] * (len(conv[0]) - 1), []
+        for x in inputs:
+            qkv, z, beta, decay, key_of = self.delta_parts(x, layer)
+            window = window[-(len(conv[0]) - 1):] + [qkv]
+            u = [silu(dot(taps, [row[c] for row in window])) for c, taps in enumerate(conv)]
+            parts = [u[i:i + size] for i in range(0, len(u), size)]
+            unit = [[v / math.sqrt(dot(p, p) + 1e-6) for v in p] for p in parts[:2 * keys]]
+            y = []
+            for h, state in enumerate(states):
+                q, k, values = unit[key_of[h]], unit[keys + key_of[h]], parts[2 * keys + h]
+                kept = math.exp(a[h] * math.log1p(math.exp(decay[h] + self.get(layer, "ssm_dt.bias")[h])))
+                for i, value in enumerate(values):
+                    state[i] = [s * kept for s in state[i]]
+                    state[i] = add(state[i], k, (value - dot(k, state[i])) / (1 + math.exp(-beta[h])))
+                out = norm([dot(q, s) / math.sqrt(size) for s in state], self.get(layer, "ssm_norm.weight"), None, self.eps)
+                y += [v * silu(gate) for v, gate in zip(out, z[h * size:(h + 1) * size])]
+            outputs.append(linear(self.get(layer, "ssm_out.weight"), y))
         return outputs
 
     def mamba2(self, xs, layer):

@@ -1,6 +1,7 @@
 /* GGUF files: names to roles. The names are those of gguf-py/gguf/constants.py of
  * https://github.com/ggml-org/llama.cpp. A tensor for which there is no role is refused: whatever it is for
  * would be left out. */
+#include "exec/formats/deltanet_views.h"
 #include "exec/formats/gguf_data.h"
 #include "exec/formats/gguf_hyper.h"
 #include "exec/formats/quiet.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 /* How a tensor becomes one of roles. */
-enum split { WHOLE, EXPERTS, QKV, QKV_BIAS, KV_UP, K_UP_TURNED, UP_OR_BOTH };
+enum split { WHOLE, EXPERTS, QKV, QKV_BIAS, KV_UP, K_UP_TURNED, UP_OR_BOTH, IN, GATES, BETA, DECAY };
 
 struct known {
     const char *name;
@@ -77,7 +78,11 @@ static const struct known inside[] = {
     {"ffn_up_shexp.weight", ROLE_SHARED_UP, WHOLE},
     {"ffn_down_shexp.weight", ROLE_SHARED_DOWN, WHOLE},
     {"ffn_gate_inp_shexp.weight", ROLE_SHARED_SWITCH, WHOLE},
-    {"ssm_in.weight", ROLE_IN_PROJ, WHOLE},
+    {"attn_gate.weight", ROLE_IN_Z, WHOLE},
+    {"ssm_in.weight", ROLE_IN_PROJ, IN},
+    {"ssm_ba.weight", ROLE_IN_GATES, GATES},
+    {"ssm_beta.weight", ROLE_IN_GATES, BETA},
+    {"ssm_alpha.weight", ROLE_IN_GATES, DECAY},
     {"ssm_conv1d.weight", ROLE_CONV, WHOLE},
     {"ssm_conv1d.bias", ROLE_CONV_BIAS, WHOLE},
     {"ssm_x.weight", ROLE_X_PROJ, WHOLE},
@@ -109,11 +114,24 @@ static int layer_of(const char *name, const char **rest)
     return digits > 0 && *name == '.' ? layer : -1;
 }
 
-static bool there(const struct weights *weights, int layer, const char *name)
+static enum mixer_kind mixer_of(const struct weights *weights, int layer)
+{
+    const struct model *model = &weights->model;
+    return layer < model->layers ? model->blocks[model->pattern[layer]].mixer : MIXER_NONE;
+}
+
+/* NULL: the file has none. */
+static const struct tensor *find(const struct weights *weights, int layer, const char *name)
 {
     char full[64];
     snprintf(full, sizeof full, "blk.%d.%s", layer, name);
-    return gguf_tensor(weights->gguf, full) != NULL;
+    const struct gguf_tensor *entry = gguf_tensor(weights->gguf, full);
+    return entry != NULL ? &weights->gguf_tensors[entry - weights->gguf->tensors] : NULL;
+}
+
+static bool there(const struct weights *weights, int layer, const char *name)
+{
+    return find(weights, layer, name) != NULL;
 }
 
 /* What a norm's name stands for depends on the layer's others: behind attention and before the feed-forward
@@ -134,10 +152,9 @@ static enum tensor_role role_of(const struct weights *weights, const struct know
 static bool put_whole(struct weights *weights, struct diag *diag, const struct known *known, int layer,
                       const struct tensor *tensor)
 {
-    const struct model *model = &weights->model;
     struct tensor vector = *tensor;
-    bool recurrent = layer < model->layers && model->blocks[model->pattern[layer]].mixer == MIXER_MAMBA2;
-    if (recurrent && (known->role == ROLE_A || known->role == ROLE_D || known->role == ROLE_GATED_NORM)) {
+    if (mixer_of(weights, layer) == MIXER_MAMBA2 &&
+        (known->role == ROLE_A || known->role == ROLE_D || known->role == ROLE_GATED_NORM)) {
         vector.cols *= vector.rows;
         vector.rows = 1;
     }
@@ -155,6 +172,14 @@ static bool put_up(struct weights *weights, struct diag *diag, int layer, const 
     return weights_put(weights, diag, ROLE_UP, layer, -1, 1, tensor);
 }
 
+static bool put_gates(struct weights *weights, struct diag *diag, int layer, const struct tensor *beta)
+{
+    const struct tensor *decay = find(weights, layer, "ssm_alpha.weight");
+    return decay != NULL
+               ? weights_join_deltanet_gates(weights, diag, layer, beta, decay)
+               : weights_error(weights, diag, "%s: there is no ssm_alpha.weight beside it", beta->name);
+}
+
 static bool put(struct weights *weights, struct diag *diag, const struct known *known, int layer,
                 const struct tensor *tensor)
 {
@@ -163,9 +188,22 @@ static bool put(struct weights *weights, struct diag *diag, const struct known *
         return put_whole(weights, diag, known, layer, tensor);
     case EXPERTS:
         return weights_split_experts(weights, diag, known->role, layer, tensor);
+    case IN: /* older files of Qwen3-Next have all of it by key head */
+        if (mixer_of(weights, layer) == MIXER_GATED_DELTANET)
+            return weights_gather_deltanet(weights, diag, layer, tensor);
+        return put_whole(weights, diag, known, layer, tensor);
+    case GATES:
+        return weights_gather_deltanet_gates(weights, diag, layer, tensor);
+    case BETA:
+        return put_gates(weights, diag, layer, tensor);
+    case DECAY: /* beta brings it along */
+        return true;
     case QKV:
+        if (mixer_of(weights, layer) == MIXER_GATED_DELTANET)
+            return weights_put(weights, diag, ROLE_IN_PROJ, layer, -1, 1, tensor);
+        return weights_split_qkv(weights, diag, layer, tensor, false);
     case QKV_BIAS:
-        return weights_split_qkv(weights, diag, layer, tensor, known->split == QKV_BIAS);
+        return weights_split_qkv(weights, diag, layer, tensor, true);
     case KV_UP:
         return weights_split_kv_up(weights, diag, layer, tensor);
     case K_UP_TURNED:

@@ -16,38 +16,42 @@ struct architecture {
     bool normalise; /* experts' weights, unless expert_weights_norm says otherwise */
     bool gemma;     /* embeddings are multiplied by sqrt(hidden) */
     bool sigmoid;   /* of experts' scores, unless expert_gating_func says otherwise */
+    bool tiled;     /* gated DeltaNet's value heads */
 };
 
 static const struct architecture architectures[] = {
-    {"llama", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"qwen2", ACTIVATION_SILU, HALVES, true, false, false},
-    {"qwen2moe", ACTIVATION_SILU, HALVES, false, false, false},
-    {"qwen3", ACTIVATION_SILU, HALVES, true, false, false},
-    {"qwen3moe", ACTIVATION_SILU, HALVES, true, false, false},
-    {"phi2", ACTIVATION_GELU_TANH, HALVES, true, false, false},
-    {"phi3", ACTIVATION_SILU, HALVES, true, false, false},
-    {"gemma", ACTIVATION_GELU_TANH, HALVES, true, true, false},
-    {"gemma2", ACTIVATION_GELU_TANH, HALVES, true, true, false},
-    {"gemma3", ACTIVATION_GELU_TANH, HALVES, true, true, false},
-    {"gpt2", ACTIVATION_GELU_TANH, HALVES, true, false, false},
-    {"falcon", ACTIVATION_GELU_TANH, HALVES, true, false, false},
-    {"internlm2", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"deepseek", ACTIVATION_SILU, NEIGHBOURS, false, false, false},
-    {"deepseek2", ACTIVATION_SILU, NEIGHBOURS, false, false, false},
-    {"mamba", ACTIVATION_SILU, HALVES, true, false, false},
-    {"mamba2", ACTIVATION_SILU, HALVES, true, false, false},
-    {"olmoe", ACTIVATION_SILU, HALVES, false, false, false},
-    {"granite", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"granitemoe", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"starcoder2", ACTIVATION_GELU_TANH, HALVES, true, false, false},
-    {"stablelm", ACTIVATION_SILU, HALVES, true, false, false},
-    {"exaone", ACTIVATION_SILU, HALVES, true, false, false},
-    {"smollm3", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"command-r", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"chatglm", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"glm4", ACTIVATION_SILU, NEIGHBOURS, true, false, false},
-    {"glm4moe", ACTIVATION_SILU, HALVES, false, false, true},
-    {"minimax-m2", ACTIVATION_SILU, HALVES, true, false, true},
+    {"llama", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"qwen2", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen2moe", ACTIVATION_SILU, HALVES, false, false, false, false},
+    {"qwen3", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen3moe", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"phi2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"phi3", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"gemma", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gemma2", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gemma3", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gpt2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"falcon", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"internlm2", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"deepseek", ACTIVATION_SILU, NEIGHBOURS, false, false, false, false},
+    {"deepseek2", ACTIVATION_SILU, NEIGHBOURS, false, false, false, false},
+    {"mamba", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"mamba2", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"olmoe", ACTIVATION_SILU, HALVES, false, false, false, false},
+    {"granite", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"granitemoe", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"starcoder2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"stablelm", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"exaone", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"smollm3", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"command-r", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"chatglm", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"glm4", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"glm4moe", ACTIVATION_SILU, HALVES, false, false, true, false},
+    {"minimax-m2", ACTIVATION_SILU, HALVES, true, false, true, false},
+    {"qwen3next", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen35", ACTIVATION_SILU, HALVES, true, false, false, true},
+    {"qwen35moe", ACTIVATION_SILU, HALVES, true, false, false, true},
 };
 
 struct reading {
@@ -273,6 +277,7 @@ bool gguf_hyper(struct hyper *hyper, struct diag *diag, const struct gguf_header
     if (reading.architecture == NULL)
         return false;
     hyper->activation = reading.architecture->activation;
+    hyper->delta_tiled = reading.architecture->tiled;
     if (flag(&reading, "ssm.dt_b_c_rms", false))
         return fail(&reading, "ssm.dt_b_c_rms", "norms on Mamba's dt, B and C are not run");
     return norm_eps(&reading, hyper) && rope(&reading, hyper) && routing(&reading, hyper) &&
