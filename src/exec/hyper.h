@@ -28,6 +28,8 @@ struct hyper {
     bool route_normalise; /* chosen experts' weights are divided by their sum */
     float route_scale;
     int route_groups, route_top_groups;
+    bool delta_tiled; /* DeltaNet's value head h has key head h mod key heads (GGUF's Qwen3.5), else
+                         neighbours share one */
 };
 
 /* Defaults: eps 1e-5, SiLU, theta 10000, halves, no scaling, scales 1, softmax routing, normalised. */

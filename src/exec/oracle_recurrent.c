@@ -139,22 +139,24 @@ double *oracle_deltanet(struct oracle *oracle, const struct deltanet_spec *spec,
     size_t hidden = (size_t)oracle->model->hidden, key = (size_t)spec->key_head_dim;
     size_t value = (size_t)spec->value_head_dim, key_heads = (size_t)spec->key_heads;
     size_t heads = (size_t)spec->value_heads, keys = key_heads * key, values = heads * value;
-    size_t channels = 2 * keys + values, width = channels + values;
-    double *all = oracle_linear(oracle, ROLE_IN_PROJ, ROLE_COUNT, 0, in, width, hidden);
+    size_t channels = 2 * keys + values;
+    double *in_qkv = oracle_linear(oracle, ROLE_IN_PROJ, ROLE_COUNT, 0, in, channels, hidden);
+    double *z = oracle_linear(oracle, ROLE_IN_Z, ROLE_COUNT, 0, in, values, hidden);
     double *gates = oracle_linear(oracle, ROLE_IN_GATES, ROLE_COUNT, 0, in, 2 * heads, hidden);
-    double *qkv =
-        convolve(oracle, columns(oracle, all, width, 0, channels), channels, (size_t)spec->conv_width);
+    double *qkv = convolve(oracle, in_qkv, channels, (size_t)spec->conv_width);
     const double *a = oracle_values(oracle, ROLE_A, 0), *bias = oracle_values(oracle, ROLE_DT_BIAS, 0);
     const double *norm = oracle_values(oracle, ROLE_GATED_NORM, 0);
     double *s = oracle_new(oracle, heads * key * value), *y = oracle_new(oracle, oracle->tokens * values);
-    if (gates == NULL || qkv == NULL || a == NULL || bias == NULL || norm == NULL || s == NULL || y == NULL)
+    if (z == NULL || gates == NULL || qkv == NULL || a == NULL || bias == NULL || norm == NULL || s == NULL ||
+        y == NULL)
         return NULL;
     for (size_t t = 0; t < oracle->tokens; t++) {
         double *q = qkv + t * channels, *k = q + keys;
         for (size_t h = 0; h < 2 * key_heads; h++)
             unit_length(q + h * key, key);
         for (size_t h = 0; h < heads; h++) {
-            size_t from = h / (heads / key_heads) * key;
+            bool tiled = oracle->hyper->delta_tiled;
+            size_t from = (tiled ? h % key_heads : h / (heads / key_heads)) * key;
             double beta = oracle_sigmoid(gates[t * 2 * heads + h]);
             double g = exp(a[h] * oracle_softplus(gates[t * 2 * heads + heads + h] + bias[h]));
             double *out = y + t * values + h * value;
@@ -162,7 +164,7 @@ double *oracle_deltanet(struct oracle *oracle, const struct deltanet_spec *spec,
                         s + h * key * value, out);
             oracle_rms_norm(out, norm, oracle->hyper->norm_eps, value);
             for (size_t i = 0; i < value; i++)
-                out[i] *= oracle_activate(ACTIVATION_SILU, all[t * width + channels + h * value + i]);
+                out[i] *= oracle_activate(ACTIVATION_SILU, z[t * values + h * value + i]);
         }
     }
     return oracle_linear(oracle, ROLE_OUT_PROJ, ROLE_COUNT, 0, y, hidden, values);

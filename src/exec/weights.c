@@ -70,6 +70,7 @@ const char *tensor_role_name(enum tensor_role role)
         [ROLE_D] = "D",
         [ROLE_GATED_NORM] = "gated norm",
         [ROLE_OUT_PROJ] = "out projection",
+        [ROLE_IN_Z] = "z projection",
     };
     return (int)role >= 0 && role < ROLE_COUNT ? names[role] : "unknown role";
 }

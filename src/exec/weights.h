@@ -59,7 +59,7 @@ enum tensor_role {
     ROLE_SHARED_UP,
     ROLE_SHARED_DOWN,
     ROLE_SHARED_SWITCH, /* [1][hidden]: the scalar gate on them */
-    ROLE_IN_PROJ,       /* Mamba: [2 inner][hidden]; Mamba-2: z, x, B, C, dt; DeltaNet: q, k, v, z */
+    ROLE_IN_PROJ,       /* Mamba: [2 inner][hidden]; Mamba-2: z, x, B, C, dt; DeltaNet: q, k, v */
     ROLE_IN_GATES,      /* DeltaNet: [2 value_heads][hidden]: beta, decay */
     ROLE_CONV,          /* [channels][width] */
     ROLE_CONV_BIAS,
@@ -70,6 +70,7 @@ enum tensor_role {
     ROLE_D,       /* [1][inner], [1][heads] */
     ROLE_GATED_NORM,
     ROLE_OUT_PROJ,
+    ROLE_IN_Z, /* DeltaNet: [values][hidden] */
     ROLE_COUNT
 };
 

@@ -22,37 +22,47 @@ struct gguf_architecture {
     const char *class; /* as on the Hugging Face Hub */
     enum windows windows;
     bool no_rope;
-    bool parallel; /* attention and feed-forward side by side */
+    bool parallel;   /* attention and feed-forward side by side */
+    int unturned_of; /* of how many layers the last one is without RoPE; 0: none is */
 };
 
 static const struct gguf_architecture architectures[] = {
-    {"llama", "LlamaForCausalLM", WINDOW_NONE, false, false}, /* Mistral and Mixtral too */
-    {"qwen2", "Qwen2ForCausalLM", WINDOW_NONE, false, false},
-    {"qwen2moe", "Qwen2MoeForCausalLM", WINDOW_NONE, false, false},
-    {"qwen3", "Qwen3ForCausalLM", WINDOW_NONE, false, false},
-    {"qwen3moe", "Qwen3MoeForCausalLM", WINDOW_NONE, false, false},
-    {"gemma", "GemmaForCausalLM", WINDOW_NONE, false, false},
-    {"gemma2", "Gemma2ForCausalLM", WINDOW_ALTERNATE, false, false},
-    {"gemma3", "Gemma3ForCausalLM", WINDOW_FIVE_OF_SIX, false, false},
-    {"phi2", "PhiForCausalLM", WINDOW_NONE, false, true},
-    {"phi3", "Phi3ForCausalLM", WINDOW_ALL, false, false},
-    {"gpt2", "GPT2LMHeadModel", WINDOW_NONE, true, false},
-    {"bloom", "BloomForCausalLM", WINDOW_NONE, true, false},
-    {"falcon", "FalconForCausalLM", WINDOW_NONE, false, true},
-    {"chatglm", "ChatGLMModel", WINDOW_NONE, false, false},
-    {"glm4", "Glm4ForCausalLM", WINDOW_NONE, false, false},
-    {"glm4moe", "Glm4MoeForCausalLM", WINDOW_NONE, false, false},
-    {"internlm2", "InternLM2ForCausalLM", WINDOW_NONE, false, false},
-    {"deepseek", "DeepseekForCausalLM", WINDOW_NONE, false, false},
-    {"deepseek2", "DeepseekV2ForCausalLM", WINDOW_NONE, false, false}, /* V3 and Kimi K2 too */
-    {"gpt-oss", "GptOssForCausalLM", WINDOW_ALTERNATE, false, false},
-    {"minimax-m2", "MiniMaxM2ForCausalLM", WINDOW_NONE, false, false},
-    {"dbrx", "DbrxForCausalLM", WINDOW_NONE, false, false},
-    {"grok", "Grok1ModelForCausalLM", WINDOW_NONE, false, false},
-    {"mamba", "MambaForCausalLM", WINDOW_NONE, true, false},
-    {"olmoe", "OlmoeForCausalLM", WINDOW_NONE, false, false},
-    {"granite", "GraniteForCausalLM", WINDOW_NONE, false, false},
-    {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false},
+    {"llama", "LlamaForCausalLM", WINDOW_NONE, false, false, 0}, /* Mistral and Mixtral too */
+    {"qwen2", "Qwen2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen2moe", "Qwen2MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen3", "Qwen3ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen3moe", "Qwen3MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"gemma", "GemmaForCausalLM", WINDOW_NONE, false, false, 0},
+    {"gemma2", "Gemma2ForCausalLM", WINDOW_ALTERNATE, false, false, 0},
+    {"gemma3", "Gemma3ForCausalLM", WINDOW_FIVE_OF_SIX, false, false, 0},
+    {"phi2", "PhiForCausalLM", WINDOW_NONE, false, true, 0},
+    {"phi3", "Phi3ForCausalLM", WINDOW_ALL, false, false, 0},
+    {"gpt2", "GPT2LMHeadModel", WINDOW_NONE, true, false, 0},
+    {"bloom", "BloomForCausalLM", WINDOW_NONE, true, false, 0},
+    {"falcon", "FalconForCausalLM", WINDOW_NONE, false, true, 0},
+    {"chatglm", "ChatGLMModel", WINDOW_NONE, false, false, 0},
+    {"glm4", "Glm4ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"glm4moe", "Glm4MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"internlm2", "InternLM2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"deepseek", "DeepseekForCausalLM", WINDOW_NONE, false, false, 0},
+    {"deepseek2", "DeepseekV2ForCausalLM", WINDOW_NONE, false, false, 0}, /* V3 and Kimi K2 too */
+    {"gpt-oss", "GptOssForCausalLM", WINDOW_ALTERNATE, false, false, 0},
+    {"minimax-m2", "MiniMaxM2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"dbrx", "DbrxForCausalLM", WINDOW_NONE, false, false, 0},
+    {"grok", "Grok1ModelForCausalLM", WINDOW_NONE, false, false, 0},
+    {"mamba", "MambaForCausalLM", WINDOW_NONE, true, false, 0},
+    {"olmoe", "OlmoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"granite", "GraniteForCausalLM", WINDOW_NONE, false, false, 0},
+    {"starcoder2", "Starcoder2ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"stablelm", "StableLmForCausalLM", WINDOW_NONE, false, false, 0},
+    {"exaone", "ExaoneForCausalLM", WINDOW_NONE, false, false, 0},
+    {"smollm3", "SmolLM3ForCausalLM", WINDOW_NONE, false, false, 4},
+    {"command-r", "CohereForCausalLM", WINDOW_NONE, false, true, 0},
+    {"mamba2", "Mamba2ForCausalLM", WINDOW_NONE, true, false, 0},
+    {"qwen3next", "Qwen3NextForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen35", "Qwen3_5ForCausalLM", WINDOW_NONE, false, false, 0},
+    {"qwen35moe", "Qwen3_5MoeForCausalLM", WINDOW_NONE, false, false, 0},
+    {"granitemoe", "GraniteMoeForCausalLM", WINDOW_NONE, false, false, 0},
 };
 
 /* ggml's numbers of types that rafter knows; iq4_nl stores as many bits as q4_0. */
@@ -141,18 +151,36 @@ static int tensor_size(const struct reading *reading, int layer, const char *nam
 
 /* ---- layers ---- */
 
-static bool windowed(const struct reading *reading, int layer)
+/* Of how many layers the last one has no window; 0: none has one. */
+static int window_period(const struct reading *reading)
 {
     switch (reading->architecture->windows) {
-    case WINDOW_ALL:
-        return true;
     case WINDOW_ALTERNATE:
-        return layer % 2 == 0;
+        return 2;
     case WINDOW_FIVE_OF_SIX:
-        return layer % 6 != 5;
+        return 6;
     default:
-        return false;
+        return 0;
     }
+}
+
+/* Files say it by a period or by a flag for each layer, where it is not the architecture's usual one. */
+static bool windowed(const struct reading *reading, int layer)
+{
+    int period = window_period(reading);
+    if (period == 0)
+        return reading->architecture->windows == WINDOW_ALL;
+    const struct gguf_pair *pattern = own_pair(reading, "attention.sliding_window_pattern");
+    int value = number(reading, "attention.sliding_window_pattern", layer, period);
+    if (pattern != NULL && pattern->type == GGUF_ARRAY)
+        return value != 0;
+    return value == 0 || layer % value < value - 1;
+}
+
+static bool turned(const struct reading *reading, int layer)
+{
+    int of = reading->architecture->unturned_of;
+    return !reading->architecture->no_rope && (of == 0 || layer % of != of - 1);
 }
 
 static void read_attention(const struct reading *reading, int layer, struct block_spec *block)
@@ -164,6 +192,9 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
     int value = number(reading, "attention.value_length", layer, width);
     bool gemma2 = strcmp(reading->architecture->name, "gemma2") == 0;
     int window = number(reading, "attention.sliding_window", layer, gemma2 ? GEMMA2_WINDOW : 0);
+    /* where other layers have none, a window of the whole context still tells them apart: Gemma 3's have a
+     * RoPE of their own */
+    bool bounds = window < model->max_context || window_period(reading) > 0;
     bool fused = there(reading, layer, "attn_qkv.bias");
     block->mixer = MIXER_ATTENTION;
     block->attention = (struct attention_spec){
@@ -171,12 +202,12 @@ static void read_attention(const struct reading *reading, int layer, struct bloc
         .kv_heads = number(reading, "attention.head_count_kv", layer, heads),
         .head_dim = width,
         .v_head_dim = value == width ? 0 : value,
-        .rotary_dim =
-            reading->architecture->no_rope ? 0 : number(reading, "rope.dimension_count", layer, width),
-        .window = windowed(reading, layer) && window < model->max_context ? window : 0,
+        .rotary_dim = turned(reading, layer) ? number(reading, "rope.dimension_count", layer, width) : 0,
+        .window = windowed(reading, layer) && bounds ? window : 0,
         .qkv_bias = fused || there(reading, layer, "attn_q.bias"),
         .o_bias = there(reading, layer, "attn_output.bias"),
         .qk_norm = there(reading, layer, "attn_q_norm.weight"),
+        .output_gate = tensor_size(reading, layer, "attn_q.weight", 1) == 2.0 * heads * width,
         .sinks = there(reading, layer, "attn_sinks.weight"),
         .parallel = reading->architecture->parallel,
     };
@@ -208,6 +239,31 @@ static void read_mamba(const struct reading *reading, int layer, struct block_sp
                                        .dt_rank = number(reading, "ssm.time_step_rank", layer, -1),
                                        .conv_width = number(reading, "ssm.conv_kernel", layer, -1),
                                        .conv_bias = there(reading, layer, "ssm_conv1d.bias")};
+}
+
+/* The rank of the step is the number of heads. */
+static void read_mamba2(const struct reading *reading, int layer, struct block_spec *block)
+{
+    block->mixer = MIXER_MAMBA2;
+    block->mamba = (struct mamba_spec){.inner = number(reading, "ssm.inner_size", layer, -1),
+                                       .state = number(reading, "ssm.state_size", layer, -1),
+                                       .conv_width = number(reading, "ssm.conv_kernel", layer, -1),
+                                       .heads = number(reading, "ssm.time_step_rank", layer, -1),
+                                       .groups = number(reading, "ssm.group_count", layer, -1),
+                                       .conv_bias = there(reading, layer, "ssm_conv1d.bias")};
+}
+
+/* A head's keys are as wide as the state. */
+static void read_deltanet(const struct reading *reading, int layer, struct block_spec *block)
+{
+    int heads = number(reading, "ssm.time_step_rank", layer, -1);
+    int values = number(reading, "ssm.inner_size", layer, -1);
+    block->mixer = MIXER_GATED_DELTANET;
+    block->deltanet = (struct deltanet_spec){.key_heads = number(reading, "ssm.group_count", layer, -1),
+                                             .value_heads = heads,
+                                             .key_head_dim = number(reading, "ssm.state_size", layer, -1),
+                                             .value_head_dim = heads > 0 ? values / heads : 0,
+                                             .conv_width = number(reading, "ssm.conv_kernel", layer, -1)};
 }
 
 /* Experts lie in one tensor a layer and projection: [in x out x experts]. */
@@ -276,8 +332,12 @@ static bool read_layer(struct reading *reading, struct hf_build *build, int laye
     struct block_spec block = {0};
     if (there(reading, layer, "attn_kv_a_mqa.weight"))
         read_mla(reading, layer, &block);
-    else if (there(reading, layer, "ssm_in.weight"))
+    else if (there(reading, layer, "ssm_ba.weight") || there(reading, layer, "ssm_beta.weight"))
+        read_deltanet(reading, layer, &block);
+    else if (there(reading, layer, "ssm_x.weight"))
         read_mamba(reading, layer, &block);
+    else if (there(reading, layer, "ssm_in.weight"))
+        read_mamba2(reading, layer, &block);
     else if (there(reading, layer, "attn_output.weight"))
         read_attention(reading, layer, &block);
     else
@@ -403,7 +463,7 @@ static bool read_outside(const struct reading *reading)
         return fail(reading, "token_embd.weight: missing or too large");
     model->hidden = number(reading, "embedding_length", 0, -1);
     model->vocab = (int)embedding->size[1];
-    bool recurrent = strcmp(reading->architecture->name, "mamba") == 0;
+    bool recurrent = strncmp(reading->architecture->name, "mamba", strlen("mamba")) == 0;
     model->max_context = recurrent ? 0 : number(reading, "context_length", 0, -1);
     if (positions != NULL && positions->size[1] <= HF_COUNT_MOST)
         model->learned_positions = (int)positions->size[1];

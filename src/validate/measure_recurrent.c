@@ -62,7 +62,7 @@ static void run_delta(const struct sharing *sharing, size_t from, size_t to)
     const struct measuring *measuring = sharing->measuring;
     size_t stride = channels_of(shape), keys = (size_t)shape->key_heads * (size_t)shape->dim;
     size_t values = (size_t)shape->value_heads * (size_t)shape->dim;
-    const struct delta_rule rule = {shape->key_heads, shape->value_heads, shape->dim, shape->dim};
+    const struct delta_rule rule = {shape->key_heads, shape->value_heads, shape->dim, shape->dim, false};
     const float *gates = measuring->x + measuring->x_floats - (1 << 16); /* decays and betas in (-1, 1) */
     for (int s = 0; s < shape->sequences; s++) {
         const float *q = measuring->x + (size_t)s * (size_t)shape->tokens * stride;

@@ -1,14 +1,9 @@
 #!/bin/sh
-# Logits of GGUF files of every architecture that runs, against formulas written for themselves in Python.
+# Logits of GGUF files of every architecture of attention and MLPs that runs, against formulas written for
+# themselves in Python.
 . tests/support/harness.sh
+. tests/support/gguf_logits.sh
 
-# within FILE: nowhere further than 1e-4 deviations: fp32 sums over a few hundred values, in two layers
-within() { python3 tests/support/gguf_reference.py compare "$1" "$work/logits.npy" >"$work/far" && python3 -c 'import sys; sys.exit(not float(open(sys.argv[1]).read()) < 1e-4)' "$work/far"; }
-
-python3 tests/support/gguf_reference.py write "$work"
-for file in "$work"/*.gguf; do
-  accepts run -m "$file" --token-ids 1,2,3,4,5,6,7,8,9,10,11,12 --output 1 --threads 1 --kv fp32 --logits "$work/logits.npy"
-  check "logits of $(basename "$file")" within "$file"
-done
+logits_agree dense
 
 finish

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Tiny GGUF files laid out as llama.cpp's converters lay theirs out, and their logits, written from the formulas.
 
-    gguf_reference.py write FOLDER       one file an architecture
+    gguf_reference.py write FOLDER dense one file an architecture of attention and MLPs
+    gguf_reference.py write FOLDER other those of experts and recurrences
     gguf_reference.py compare FILE NPY   how far logits of tokens 1 ... 12 are from ours, over their deviation
 
 Tensors' names, shapes and metadata, and what is computed, are those of llama.cpp
@@ -14,10 +15,13 @@ import struct
 import sys
 
 HIDDEN, VOCAB, LAYERS, WIDTH, EXPERTS, TOKENS = 64, 40, 2, 96, 8, 12
-U32, F32, BOOL, STRING = 4, 6, 7, 8
+U32, F32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
 TYPES = {0: "f32", 3: "q4_1", 6: "q5_0", 7: "q5_1"}
-NEIGHBOURS = ("llama", "deepseek2", "granite")  # whose RoPE turns neighbours; the others turn halves
-LAYER_NORMS = ("gpt2", "phi2")
+NEIGHBOURS = ("llama", "deepseek2", "granite", "smollm3", "command-r", "chatglm", "glm4")  # RoPE turns; else halves
+LAYER_NORMS = ("gpt2", "phi2", "starcoder2", "stablelm", "falcon", "command-r")
+NORMALISED = ("llama", "qwen3moe", "qwen3next", "qwen35moe")  # experts' weights
+GELU = ("gpt2", "phi2", "starcoder2", "falcon")
+SIDE_BY_SIDE = ("phi2", "falcon", "command-r")  # attention and feed-forward
 
 
 # ---- blocks of 32 (ggml-common.h) ----
@@ -50,6 +54,8 @@ def text(value):
 def value_of(value):
     if isinstance(value, bool):
         return struct.pack("<IB", BOOL, value)
+    if isinstance(value, list):
+        return struct.pack(f"<IIQ{len(value)}B", ARRAY, BOOL, len(value), *value)
     if isinstance(value, int):
         return struct.pack("<II", U32, value)
     if isinstance(value, float):
@@ -63,6 +69,9 @@ def random_values(name, count):
 
 
 def write(folder, file, architecture, pairs, tensors, kind="f32"):
+    other = any("_exps." in name or "ssm_" in name for name, _ in tensors)
+    if other != (sys.argv[3] == "other"):
+        return
     random.seed(file)
     out, data, offset = b"", b"", 0
     pairs = {"general.architecture": architecture, **{f"{architecture}.{k}": v for k, v in pairs.items()}}
@@ -83,8 +92,8 @@ def write(folder, file, architecture, pairs, tensors, kind="f32"):
         stream.write(head + bytes(-len(head) % 32) + data)
 
 
-def each_layer(tensors):
-    return [(f"blk.{layer}.{name}", shape) for layer in range(LAYERS) for name, shape in tensors]
+def each_layer(tensors, layers=LAYERS):
+    return [(f"blk.{layer}.{name}", shape) for layer in range(layers) for name, shape in tensors]
 
 
 def outside(tied=False, biases=()):
@@ -121,6 +130,64 @@ def deepseek_layers(up):
              ("attn_output.weight", (4 * 32, HIDDEN)), ("ffn_norm.weight", (HIDDEN,)), *up]
     return ([("blk.0." + name, shape) for name, shape in mixer + mlp()] +
             [("blk.1." + name, shape) for name, shape in mixer + moe() + mlp("_shexp", 64)])
+
+
+def write_gelu(folder, layer, biases):
+    """Layer norms, with biases but for Command R's."""
+    wide = [(f"attn_{p}.bias", (64,)) for p in "qkv"]
+    norms = [(f"{norm}.bias", (HIDDEN,)) for norm in ("attn_norm", "ffn_norm")]
+    plain = [("ffn_up.weight", (HIDDEN, WIDTH)), ("ffn_down.weight", (WIDTH, HIDDEN))]
+    outer = [("attn_output.bias", (HIDDEN,)), ("ffn_up.bias", (WIDTH,)), ("ffn_down.bias", (HIDDEN,))]
+    write(folder, "starcoder2", "starcoder2", {**layer, "attention.head_count_kv": 2},
+          outside(True, [("output_norm", HIDDEN)]) + each_layer(attention() + plain + norms + biases + outer))
+    write(folder, "stablelm", "stablelm", {**layer, "rope.dimension_count": 8},
+          outside(False, [("output_norm", HIDDEN)]) + each_layer(attention(64, 64) + mlp() + norms + wide))
+    write(folder, "command-r", "command-r", {**layer, "attention.head_count_kv": 2, "logit_scale": 0.25},
+          outside(True) + each_layer([t for t in attention() if t[0] != "ffn_norm.weight"] + mlp()))
+    falcon = [("attn_qkv.weight", (HIDDEN, 128)), ("attn_output.weight", (64, HIDDEN)), *plain,
+              *((f"{norm}.{part}", (HIDDEN,)) for norm in ("attn_norm", "attn_norm_2") for part in ("weight", "bias"))]
+    write(folder, "falcon-40b", "falcon", {**layer, "attention.head_count_kv": 2},
+          outside(False, [("output_norm", HIDDEN)]) + each_layer(falcon))
+    write(folder, "falcon-7b", "falcon", {**layer, "attention.head_count_kv": 2},
+          outside(True, [("output_norm", HIDDEN)]) + each_layer([t for t in falcon if "norm_2" not in t[0]]))
+
+
+def write_glm(folder, base, routed, biases, behind):
+    part = {**base, "rope.dimension_count": 8}
+    both = [("ffn_up.weight", (HIDDEN, 2 * WIDTH)), ("ffn_down.weight", (WIDTH, HIDDEN))]
+    chatglm = [t for t in attention() if t[0][:6] not in ("attn_q", "attn_k", "attn_v")]
+    write(folder, "chatglm", "chatglm", part, outside() + each_layer(
+        chatglm + both + [("attn_qkv.weight", (HIDDEN, 128)), ("attn_qkv.bias", (128,))]))
+    write(folder, "glm4", "glm4", part, outside() + each_layer(attention() + both + biases + behind))
+    glm = [t for t in attention() if t[0] != "ffn_norm.weight"] + biases + [("post_attention_norm.weight", (HIDDEN,))]
+    write(folder, "glm4moe", "glm4moe",
+          {**routed, "rope.dimension_count": 8, "expert_weights_norm": True, "expert_weights_scale": 2.5,
+           "leading_dense_block_count": 1, "expert_shared_count": 1},
+          outside() + [("blk.0." + name, shape) for name, shape in glm + mlp()] +
+          [("blk.1." + name, shape) for name, shape in
+           glm + moe() + mlp("_shexp", 32) + [("exp_probs_b.bias", (EXPERTS,))]])
+
+
+def write_delta(folder, base, routed):
+    """Qwen3-Next and Qwen3.5: a layer of gated DeltaNet, one of gated attention. 2 key heads, 4 value heads of 16."""
+    sizes = {"attention.key_length": 16, "attention.value_length": 16, "rope.dimension_count": 8, "ssm.conv_kernel": 4,
+             "ssm.inner_size": 64, "ssm.state_size": 16, "ssm.time_step_rank": 4, "ssm.group_count": 2}
+    norms = [("attn_norm.weight", (HIDDEN,)), ("post_attention_norm.weight", (HIDDEN,))]
+    attend = [("attn_q.weight", (HIDDEN, 128)), ("attn_k.weight", (HIDDEN, 32)), ("attn_v.weight", (HIDDEN, 32)),
+              ("attn_output.weight", (64, HIDDEN)), ("attn_q_norm.weight", (16,)), ("attn_k_norm.weight", (16,))]
+    delta = [("ssm_conv1d.weight", (4, 128)), ("ssm_dt.bias", (4,)), ("ssm_a", (4,)), ("ssm_norm.weight", (16,)),
+             ("ssm_out.weight", (64, HIDDEN))]
+    apart = [("attn_qkv.weight", (HIDDEN, 128)), ("attn_gate.weight", (HIDDEN, 64))]
+    one = [("ssm_ba.weight", (HIDDEN, 8))]
+    two = [("ssm_beta.weight", (HIDDEN, 4)), ("ssm_alpha.weight", (HIDDEN, 4))]
+    experts = moe() + mlp("_shexp", 32) + [("ffn_gate_inp_shexp.weight", (HIDDEN,))]
+    for file, name, start, feed in (("qwen3next", "qwen3next", apart + one, experts),
+                                    ("qwen3next-old", "qwen3next", [("ssm_in.weight", (HIDDEN, 192))] + one, experts),
+                                    ("qwen35moe", "qwen35moe", apart + two, experts), ("qwen35", "qwen35", apart + two, mlp())):
+        pairs = {**(base if name == "qwen35" else routed), **sizes}
+        write(folder, file, name, pairs, outside() +
+              [("blk.0." + tensor, shape) for tensor, shape in norms + start + delta + feed] +
+              [("blk.1." + tensor, shape) for tensor, shape in norms + attend + feed])
 
 
 def write_all(folder):
@@ -175,6 +242,27 @@ def write_all(folder):
           {**latent, "attention.head_count_kv": 1, "attention.key_length": 48, "attention.value_length": 32,
            "attention.key_length_mla": 48, "attention.value_length_mla": 32},
           outside() + deepseek_layers([("attn_k_b.weight", (32, 32, 4)), ("attn_v_b.weight", (32, 32, 4))]))
+    write_gelu(folder, layer, biases)
+    write_glm(folder, base, routed, biases, behind)
+    write_delta(folder, base, routed)
+    write(folder, "gemma3-flags", "gemma3", {**base, **heads, "attention.sliding_window_pattern": [False, True]},
+          outside(True) + each_layer(attention() + mlp() + behind + head_norms))
+    write(folder, "gemma2-period", "gemma2", {**base, **heads, "block_count": 3, "attention.sliding_window_pattern": 3},
+          outside(True) + each_layer(attention() + mlp() + behind, 3))
+    write(folder, "exaone", "exaone", {**base, "rope.dimension_count": 16}, llama + [("rope_freqs.weight", (8,))])
+    write(folder, "smollm3", "smollm3", {**base, "block_count": 4}, outside(True) + each_layer(attention() + mlp(), 4))
+    write(folder, "minimax-m2", "minimax-m2", {**routed, "rope.dimension_count": 8, "expert_gating_func": 2},
+          outside() + each_layer(attention() + moe() + [("exp_probs_b.bias", (EXPERTS,)), ("attn_q_norm.weight", (64,)),
+                                                        ("attn_k_norm.weight", (32,))]))
+    recurrent = {"context_length": 1048576, "embedding_length": HIDDEN, "block_count": LAYERS,
+                 "attention.layer_norm_rms_epsilon": 1e-5}
+    write(folder, "mamba2", "mamba2",
+          {**recurrent, "ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 8, "ssm.time_step_rank": 4,
+           "ssm.group_count": 2},
+          outside(True) + each_layer(
+              [("attn_norm.weight", (HIDDEN,)), ("ssm_in.weight", (HIDDEN, 292)), ("ssm_conv1d.weight", (4, 160)),
+               ("ssm_conv1d.bias", (160,)), ("ssm_dt.bias", (4,)), ("ssm_a", (1, 4)), ("ssm_d", (1, 4)),
+               ("ssm_norm.weight", (64, 2)), ("ssm_out.weight", (128, HIDDEN))]))
     write(folder, "mamba", "mamba",
           {"context_length": 1048576, "embedding_length": HIDDEN, "feed_forward_length": 0, "attention.head_count": 0,
            "block_count": LAYERS, "ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 16,
@@ -201,6 +289,9 @@ class Reader:
 
     def value(self):
         kind = self.take("I")
+        if kind == ARRAY:
+            self.take("I")
+            return [self.take("?") for _ in range(self.take("Q"))]
         return self.text() if kind == STRING else self.take({U32: "I", F32: "f", BOOL: "?"}[kind])
 
 
@@ -245,9 +336,9 @@ def linear(rows, x, bias=None):
     return add(y, bias) if bias else y
 
 
-def norm(x, weight, bias, eps):
-    """RMS where there is no bias."""
-    mean = sum(x) / len(x) if bias else 0
+def norm(x, weight, bias, eps, centred=False):
+    """RMS where values are not centred."""
+    mean = sum(x) / len(x) if centred else 0
     scale = 1 / math.sqrt(sum((v - mean) ** 2 for v in x) / len(x) + eps)
     y = [(v - mean) * scale * w for v, w in zip(x, weight)]
     return add(y, bias) if bias else y
@@ -272,17 +363,20 @@ class Model:
         self.name, self.pairs, self.tensors = load(path)
         self.eps = self.pairs.get("attention.layer_norm_rms_epsilon", self.pairs.get("attention.layer_norm_epsilon"))
         self.gemma = self.name.startswith("gemma")
-        self.act = gelu if self.gemma or self.name in LAYER_NORMS else silu
+        self.act = gelu if self.gemma or self.name in GELU else silu
 
     def get(self, layer, name):
         return self.tensors.get(f"blk.{layer}.{name}")
 
     def norm(self, x, name):
         weight = self.tensors.get(name + ".weight")
-        return norm(x, weight, self.tensors.get(name + ".bias"), self.eps) if weight else x
+        centred = self.name in LAYER_NORMS
+        return norm(x, weight, self.tensors.get(name + ".bias"), self.eps, centred) if weight else x
 
     def local(self, layer):
-        return layer % 6 < 5 if self.name == "gemma3" else layer % 2 == 0 if self.name == "gemma2" else False
+        period = {"gemma2": 2, "gemma3": 6}.get(self.name)
+        pattern = self.pairs.get("attention.sliding_window_pattern", period)
+        return pattern[layer] if isinstance(pattern, list) else pattern is not None and layer % pattern < pattern - 1
 
     def angle(self, i, n, position, layer):
         own = self.name == "gemma3" and self.local(layer)
@@ -318,6 +412,10 @@ class Model:
             parts = [both[:count * dim], both[count * dim:(count + kv_count) * dim], both[(count + kv_count) * dim:]]
         else:
             parts = [linear(self.get(layer, f"attn_{p}.weight"), x, self.get(layer, f"attn_{p}.bias")) for p in "qkv"]
+        gates = []
+        if len(parts[0]) > count * dim:  # of each head behind its query
+            both = [parts[0][i:i + dim] for i in range(0, len(parts[0]), dim)]
+            parts[0], gates = sum(both[::2], []), sum(both[1::2], [])
         for part, name in enumerate(("attn_q_norm.weight", "attn_k_norm.weight")):
             weight = self.get(layer, name)
             if weight and len(weight) > dim:  # one norm over all heads
@@ -328,9 +426,10 @@ class Model:
             for i, head in enumerate(part):
                 if weight and len(weight) == dim:
                     head = norm(head, weight, None, self.eps)
-                n = 0 if self.name == "gpt2" else self.pairs.get("rope.dimension_count", dim)
+                without = self.name == "gpt2" or self.name == "smollm3" and layer % 4 == 3
+                n = 0 if without else self.pairs.get("rope.dimension_count", dim)
                 part[i] = self.rope(head, n, position, layer)
-        return q, k, v
+        return q, k, v, gates
 
     def latent_heads(self, x, position, layer):
         rope, rank = self.pairs["rope.dimension_count"], self.pairs["attention.kv_lora_rank"]
@@ -345,10 +444,10 @@ class Model:
         if fused:
             up = linear(fused, latent)
             k = [up[h * (own + value):h * (own + value) + own] + shared for h in heads]
-            return q, k, [up[h * (own + value) + own:(h + 1) * (own + value)] for h in heads]
+            return q, k, [up[h * (own + value) + own:(h + 1) * (own + value)] for h in heads], []
         keys, values = self.get(layer, "attn_k_b.weight"), self.get(layer, "attn_v_b.weight")
         k = [[sum(keys[h * rank + r][i] * latent[r] for r in range(rank)) for i in range(own)] + shared for h in heads]
-        return q, k, [linear(values[h * value:(h + 1) * value], latent) for h in heads]
+        return q, k, [linear(values[h * value:(h + 1) * value], latent) for h in heads], []
 
     def score_scale(self, dim):
         if self.name == "granite":
@@ -360,16 +459,17 @@ class Model:
         cut = self.latent_heads if self.name == "deepseek2" else self.heads
         tokens = [cut(x, position, layer) for position, x in enumerate(inputs)]
         outputs = []
-        for position, (q, _, _) in enumerate(tokens):
+        for position, (q, _, _, gates) in enumerate(tokens):
             first = max(0, position + 1 - self.pairs["attention.sliding_window"]) if self.local(layer) else 0
             seen, out = tokens[first:position + 1], []
             for h, query in enumerate(q):
                 kv = h * len(seen[0][1]) // len(q)
-                scores = [dot(query, k[kv]) * self.score_scale(len(query)) for _, k, _ in seen]
+                scores = [dot(query, k[kv]) * self.score_scale(len(query)) for _, k, _, _ in seen]
                 if self.name == "gemma2":
                     scores = [50 * math.tanh(score / 50) for score in scores]
                 weights = softmax(scores)
-                out += [dot(weights, column) for column in zip(*(v[kv] for _, _, v in seen))]
+                out += [dot(weights, column) for column in zip(*(v[kv] for _, _, v, _ in seen))]
+            out = [v / (1 + math.exp(-gate)) for v, gate in zip(out, gates)] if gates else out
             outputs.append(linear(self.get(layer, "attn_output.weight"), out, self.get(layer, "attn_output.bias")))
         return outputs
 
@@ -377,9 +477,12 @@ class Model:
         return linear(down, [self.act(g) * u for g, u in zip(linear(gate, x), linear(up, x))])
 
     def experts(self, x, layer):
-        scores = softmax(linear(self.get(layer, "ffn_gate_inp.weight"), x))
-        chosen = sorted(range(EXPERTS), key=lambda e: -scores[e])[:self.pairs["expert_used_count"]]
-        total = sum(scores[e] for e in chosen) if self.name in ("llama", "qwen3moe") else 1
+        scores, sigmoid = linear(self.get(layer, "ffn_gate_inp.weight"), x), self.name in ("glm4moe", "minimax-m2")
+        scores = [1 / (1 + math.exp(-v)) for v in scores] if sigmoid else softmax(scores)
+        choice = add(scores, self.get(layer, "exp_probs_b.bias") or [0.0] * EXPERTS)
+        chosen = sorted(range(EXPERTS), key=lambda e: -choice[e])[:self.pairs["expert_used_count"]]
+        total = sum(scores[e] for e in chosen) if sigmoid or self.name in NORMALISED else 1
+        total /= self.pairs.get("expert_weights_scale", 1.0)
         stacks = [self.get(layer, f"ffn_{p}_exps.weight") for p in ("gate", "up", "down")]
         out = [0.0] * HIDDEN
         for e in chosen:
@@ -397,7 +500,7 @@ class Model:
         gate, up, down = (self.get(layer, f"ffn_{p}.weight") for p in ("gate", "up", "down"))
         if gate:
             return self.gated(x, gate, up, down)
-        if self.name == "phi3":
+        if self.name in ("phi3", "chatglm", "glm4"):
             return self.gated(x, up[:len(up) // 2], up[len(up) // 2:], down)
         hidden = [self.act(v) for v in linear(up, x, self.get(layer, "ffn_up.bias"))]
         return linear(down, hidden, self.get(layer, "ffn_down.bias"))
@@ -405,10 +508,15 @@ class Model:
     def block(self, xs, layer):
         prefix, scale = f"blk.{layer}.", self.pairs.get("residual_scale", 1.0)
         inputs = [self.norm(x, prefix + "attn_norm") for x in xs]
+        mixes = inputs if not self.get(layer, "attn_norm_2.weight") else [self.norm(x, prefix + "attn_norm_2") for x in xs]
+        before, behind = prefix + "ffn_norm", prefix + "post_attention_norm"
+        if not self.get(layer, "ffn_norm.weight") and not self.get(layer, "post_ffw_norm.weight"):  # the name only
+            before, behind = behind, "none"
         outputs = []
-        for x, read, mixed in zip(xs, inputs, self.attention(inputs, layer)):
-            x = add(x, self.norm(mixed, prefix + "post_attention_norm"), scale)
-            read = read if self.name == "phi2" else self.norm(x, prefix + "ffn_norm")
+        mixer = self.delta_net if self.get(layer, "ssm_norm.weight") else self.attention
+        for x, read, mixed in zip(xs, inputs, mixer(mixes, layer)):
+            x = add(x, self.norm(mixed, behind), scale)
+            read = read if self.name in SIDE_BY_SIDE else self.norm(x, before)
             outputs.append(add(x, self.norm(self.feed_forward(read, layer), prefix + "post_ffw_norm"), scale))
         return outputs
 
@@ -433,18 +541,89 @@ class Model:
             outputs.append(add(x, linear(self.get(layer, "ssm_out.weight"), y)))
         return outputs
 
+    def delta_parts(self, x, layer):
+        """q, k and v in one, z, beta and decay, all by head; which key head a value head has."""
+        keys, heads = self.pairs["ssm.group_count"], self.pairs["ssm.time_step_rank"]
+        key, shared = self.pairs["ssm.state_size"], heads // keys
+        def by_key_head(values, *sizes):
+            each, starts = sum(sizes), [sum(sizes[:i]) for i in range(len(sizes))]
+            return [sum((values[h * each + at:h * each + at + size] for h in range(keys)), [])
+                    for at, size in zip(starts, sizes)]
+        old, both = self.get(layer, "ssm_in.weight"), self.get(layer, "ssm_ba.weight")
+        if old:
+            q, k, v, z = by_key_head(linear(old, x), key, key, shared * key, shared * key)
+            qkv = q + k + v
+        else:
+            qkv, z = linear(self.get(layer, "attn_qkv.weight"), x), linear(self.get(layer, "attn_gate.weight"), x)
+        if both:
+            return qkv, z, *by_key_head(linear(both, x), shared, shared), [h // shared for h in range(heads)]
+        gates = [linear(self.get(layer, f"ssm_{p}.weight"), x) for p in ("beta", "alpha")]
+        return qkv, z, *gates, [h % keys for h in range(heads)]
+
+    def delta_net(self, inputs, layer):
+        keys, size = self.pairs["ssm.group_count"], self.pairs["ssm.state_size"]
+        conv, a = self.get(layer, "ssm_conv1d.weight"), self.get(layer, "ssm_a")
+        states = [[[0.0] * size for _ in range(size)] for _ in a]  # [head][value][key]
+        window, outputs = [[0.0] * len(conv)] * (len(conv[0]) - 1), []
+        for x in inputs:
+            qkv, z, beta, decay, key_of = self.delta_parts(x, layer)
+            window = window[-(len(conv[0]) - 1):] + [qkv]
+            u = [silu(dot(taps, [row[c] for row in window])) for c, taps in enumerate(conv)]
+            parts = [u[i:i + size] for i in range(0, len(u), size)]
+            unit = [[v / math.sqrt(dot(p, p) + 1e-6) for v in p] for p in parts[:2 * keys]]
+            y = []
+            for h, state in enumerate(states):
+                q, k, values = unit[key_of[h]], unit[keys + key_of[h]], parts[2 * keys + h]
+                kept = math.exp(a[h] * math.log1p(math.exp(decay[h] + self.get(layer, "ssm_dt.bias")[h])))
+                for i, value in enumerate(values):
+                    state[i] = [s * kept for s in state[i]]
+                    state[i] = add(state[i], k, (value - dot(k, state[i])) / (1 + math.exp(-beta[h])))
+                out = norm([dot(q, s) / math.sqrt(size) for s in state], self.get(layer, "ssm_norm.weight"), None, self.eps)
+                y += [v * silu(gate) for v, gate in zip(out, z[h * size:(h + 1) * size])]
+            outputs.append(linear(self.get(layer, "ssm_out.weight"), y))
+        return outputs
+
+    def mamba2(self, xs, layer):
+        inner, states, width = (self.pairs["ssm." + key] for key in ("inner_size", "state_size", "conv_kernel"))
+        heads, groups = self.pairs["ssm.time_step_rank"], self.pairs["ssm.group_count"]
+        weight = {p: self.get(layer, "ssm_" + p) for p in ("conv1d.weight", "conv1d.bias", "a", "d", "dt.bias")}
+        dim, channels = inner // heads, inner + 2 * groups * states
+        state, window, outputs = [[0.0] * states for _ in range(inner)], [[0.0] * channels] * (width - 1), []
+        for x in xs:
+            both = linear(self.get(layer, "ssm_in.weight"), self.norm(x, f"blk.{layer}.attn_norm"))
+            window = window[-(width - 1):] + [both[inner:inner + channels]]
+            u = [silu(dot(weight["conv1d.weight"][c], [row[c] for row in window]) + weight["conv1d.bias"][c])
+                 for c in range(channels)]
+            y = []
+            for c in range(inner):
+                head = c // dim
+                at = inner + head // (heads // groups) * states
+                b, c_ = u[at:at + states], u[at + groups * states:at + (groups + 1) * states]
+                step = math.log1p(math.exp(both[inner + channels + head] + weight["dt.bias"][head]))
+                kept = math.exp(step * weight["a"][head][0])
+                state[c] = [s * kept + step * bn * u[c] for s, bn in zip(state[c], b)]
+                y.append((dot(state[c], c_) + weight["d"][head][0] * u[c]) * silu(both[c]))
+            size = inner // groups
+            y = sum((norm(y[g * size:(g + 1) * size], w, None, self.eps)
+                     for g, w in enumerate(self.get(layer, "ssm_norm.weight"))), [])
+            outputs.append(add(x, linear(self.get(layer, "ssm_out.weight"), y)))
+        return outputs
+
     def logits(self, tokens):
         scale = math.sqrt(HIDDEN) if self.gemma else self.pairs.get("embedding_scale", 1.0)
         xs = [[v * scale for v in self.tensors["token_embd.weight"][token]] for token in tokens]
         if self.name == "gpt2":
             xs = [add(x, self.tensors["position_embd.weight"][i]) for i, x in enumerate(xs)]
-        for layer in range(LAYERS):
-            xs = self.mamba(xs, layer) if self.name == "mamba" else self.block(xs, layer)
+        step = {"mamba": self.mamba, "mamba2": self.mamba2}.get(self.name, self.block)
+        for layer in range(self.pairs["block_count"]):
+            xs = step(xs, layer)
         head = self.tensors.get("output.weight", self.tensors["token_embd.weight"])
         rows = [linear(head, self.norm(x, "output_norm"), self.tensors.get("output.bias")) for x in xs]
         if self.name == "gemma2":
             rows = [[30 * math.tanh(v / 30) for v in row] for row in rows]
-        return [[v / self.pairs.get("logit_scale", 1.0) for v in row] for row in rows]
+        scale = self.pairs.get("logit_scale", 1.0)
+        scale = scale if self.name == "command-r" else 1 / scale
+        return [[v * scale for v in row] for row in rows]
 
 
 def compare(path, npy):

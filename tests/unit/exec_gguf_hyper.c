@@ -69,10 +69,11 @@ static struct hyper read(void)
 /* llama_model_rope_type: NORM turns neighbours, NEOX halves. */
 Test(exec_gguf_hyper, pairs_that_rope_turns)
 {
-    static const char *const neighbours[] = {"llama",     "internlm2", "deepseek",
-                                             "deepseek2", "granite",   "granitemoe"};
-    static const char *const halves[] = {"qwen2", "qwen2moe", "qwen3",  "qwen3moe", "phi2",
-                                         "phi3",  "gemma",    "gemma2", "gemma3",   "olmoe"};
+    static const char *const neighbours[] = {"llama",      "internlm2", "deepseek", "deepseek2", "granite",
+                                             "granitemoe", "smollm3",   "chatglm",  "glm4"};
+    static const char *const halves[] = {"qwen2",  "qwen2moe", "qwen3",     "qwen3moe", "phi2",
+                                         "phi3",   "gemma",    "gemma2",    "gemma3",   "olmoe",
+                                         "exaone", "glm4moe",  "minimax-m2"};
     for (size_t i = 0; i < sizeof neighbours / sizeof *neighbours; i++) {
         begin(neighbours[i]);
         cr_expect(read().rope_interleaved, "%s", neighbours[i]);
@@ -103,6 +104,20 @@ Test(exec_gguf_hyper, experts_whose_weights_are_normalised)
     struct hyper hyper = read();
     cr_expect(hyper.route_normalise && hyper.route_sigmoid);
     cr_expect_eq(hyper.route_scale, 2.5F);
+}
+
+/* llama_model_glm4_moe::load_arch_hparams: sigmoids where the file says nothing (0 too). */
+Test(exec_gguf_hyper, how_experts_are_scored)
+{
+    begin("deepseek2");
+    cr_expect_not(read().route_sigmoid);
+    begin("glm4moe");
+    cr_expect(read().route_sigmoid);
+    number("glm4moe.expert_gating_func", 0);
+    cr_expect(read().route_sigmoid);
+    begin("glm4moe");
+    number("glm4moe.expert_gating_func", 1);
+    cr_expect_not(read().route_sigmoid);
 }
 
 /* A factor without a type is a linear scaling, also by its old key; 0 and the type none are no scaling. */
@@ -207,6 +222,17 @@ Test(exec_gguf_hyper, multipliers_of_granite)
     cr_expect_eq(hyper.embedding_scale, 1.0F);
     cr_expect_eq(hyper.residual_scale, 1.0F);
     cr_expect_eq(hyper.logit_scale, 1.0F);
+}
+
+/* Command R's logits are multiplied by it. */
+Test(exec_gguf_hyper, logit_scale_of_command_r)
+{
+    model.norm = NORM_LAYER;
+    begin("command-r");
+    number("command-r.attention.layer_norm_epsilon", 1e-5);
+    cr_expect_eq(read().logit_scale, 1.0F);
+    number("command-r.logit_scale", 0.0625);
+    cr_expect_eq(read().logit_scale, 0.0625F);
 }
 
 /* kq_scale and attn_factor of src/models/deepseek2.cpp: yarn_log_multiplier is 0.1 mscale_all_dim. */

@@ -116,7 +116,8 @@ Test(exec_recurrent, mamba2)
     }
 }
 
-static void check_delta(int isa, int key_heads, int value_heads, int key_dim, int value_dim, int tokens)
+static void check_delta(int isa, int key_heads, int value_heads, int key_dim, int value_dim, int tokens,
+                        bool tiled)
 {
     size_t keys = (size_t)key_heads * (size_t)key_dim, values = (size_t)value_heads * (size_t)value_dim;
     size_t stride = 2 * keys + values, rows = (size_t)tokens, steps = rows * (size_t)value_heads;
@@ -133,7 +134,7 @@ static void check_delta(int isa, int key_heads, int value_heads, int key_dim, in
     }
     float *s = drawn(states, -0.5F, 0.5F, 4), *s2 = copy_of(s, states);
     float *y = drawn(rows * values, 0, 0, 5), *y2 = copy_of(y, rows * values);
-    struct delta_rule rule = {key_heads, value_heads, key_dim, value_dim};
+    struct delta_rule rule = {key_heads, value_heads, key_dim, value_dim, tiled};
     const float *q = qkv, *k = qkv + keys, *v = qkv + 2 * keys;
     delta_rule_plain(&rule, q, k, v, stride, g, beta, tokens, s, y, values);
     int first = tokens / 2;
@@ -153,9 +154,10 @@ static void check_delta(int isa, int key_heads, int value_heads, int key_dim, in
 Test(exec_recurrent, delta_rule)
 {
     for (int isa = 0; isa <= (int)cpu_isa(); isa++) {
-        check_delta(isa, 2, 4, 64, 128, 30);
-        check_delta(isa, 1, 1, 16, 83, 9);
-        check_delta(isa, 3, 3, 5, 3, 20);
+        check_delta(isa, 2, 4, 64, 128, 30, false);
+        check_delta(isa, 1, 1, 16, 83, 9, false);
+        check_delta(isa, 3, 3, 5, 3, 20, false);
+        check_delta(isa, 3, 6, 5, 33, 7, true);
     }
 }
 

@@ -670,10 +670,11 @@ Test(exec_weights, safetensors_of_qwen3_next)
     write_table("model.safetensors", make_header(tensors, 0, COUNT), tensors, 0, COUNT, 0);
     struct weights *read = open_good(folder);
     struct tensor in = need(read, ROLE_IN_PROJ, 0, 0), gates = need(read, ROLE_IN_GATES, 0, 0);
+    struct tensor z = need(read, ROLE_IN_Z, 0, 0);
     cr_expect_eq(row_of(&in, 8 + 3)[0], 5000.0F + 35, "the second head's q");
     cr_expect_eq(row_of(&in, 16 + 3)[0], 5000.0F + 11, "the first head's k");
     cr_expect_eq(row_of(&in, 32 + 3)[0], 5000.0F + 19, "the first head's v");
-    cr_expect_eq(row_of(&in, 63)[0], 5000.0F + 63, "the last z");
+    cr_expect_eq(row_of(&z, 15)[0], 5000.0F + 63, "the last z");
     cr_expect_eq(row_of(&gates, 2)[0], 6000.0F + 4, "beta of the second key head's first");
     cr_expect_eq(row_of(&gates, 4)[0], 6000.0F + 2, "the first decay");
     cr_expect_eq(weights_vector(read, arena, &diag, ROLE_A, 0, 0, 4)[3], -1.0F);

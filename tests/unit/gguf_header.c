@@ -116,14 +116,14 @@ static void expect_error(const char *line)
 
 enum { F32 = 0, F16 = 1, Q8_0 = 8, Q4_K = 12, Q6_K = 14, IQ4_XS = 23, MXFP4 = 39 };
 
-/* A Llama of 2 layers, 512 wide, 8 heads and 2 for keys; experts > 0: a Mixtral. */
-static void make_llama(const char *architecture, uint32_t type, int experts)
+/* A Llama, 512 wide, 8 heads and 2 for keys; experts > 0: a Mixtral. */
+static void make_layers(const char *architecture, uint32_t type, int experts, int layers)
 {
     char key[100];
     const char *numbers[] = {"block_count",         "embedding_length",     "feed_forward_length",
                              "context_length",      "attention.head_count", "attention.head_count_kv",
                              "rope.dimension_count"};
-    uint32_t values[] = {2, 512, 1024, 4096, 8, 2, 64};
+    uint32_t values[] = {(uint32_t)layers, 512, 1024, 4096, 8, 2, 64};
     pair_text("general.architecture", architecture);
     pair_text("general.name", "A small model");
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -134,7 +134,7 @@ static void make_llama(const char *architecture, uint32_t type, int experts)
     tensor("token_embd.weight", Q6_K, 512, 1000, 0);
     tensor("output.weight", Q6_K, 512, 1000, 0);
     tensor("output_norm.weight", F32, 512, 0, 0);
-    for (int layer = 0; layer < 2; layer++) {
+    for (int layer = 0; layer < layers; layer++) {
         layer_tensor(layer, "attn_norm.weight", F32, 512, 0, 0);
         layer_tensor(layer, "ffn_norm.weight", F32, 512, 0, 0);
         layer_tensor(layer, "attn_q.weight", type, 512, 512, 0);
@@ -152,6 +152,11 @@ static void make_llama(const char *architecture, uint32_t type, int experts)
             layer_tensor(layer, "ffn_down.weight", type, 1024, 512, 0);
         }
     }
+}
+
+static void make_llama(const char *architecture, uint32_t type, int experts)
+{
+    make_layers(architecture, type, experts, 2);
 }
 
 static struct model import(const char **yaml)
@@ -411,6 +416,54 @@ Test(gguf_header, windows_and_norms)
     cr_expect_eq(model.blocks[0].attention.window, 1024);
     cr_expect_eq(model.blocks[1].attention.window, 0);
     cr_expect_eq(model.blocks[0].norms, 4);
+}
+
+/* Gemma 3 of 7 layers: which of them have a window. */
+static const char *windows_of(void)
+{
+    static char windows[8];
+    const char *yaml;
+    put_together(3);
+    struct model model = import(&yaml);
+    cr_assert_eq(model.layers, 7);
+    for (int layer = 0; layer < model.layers; layer++)
+        windows[layer] = model.blocks[model.pattern[layer]].attention.window > 0 ? 'w' : '-';
+    return windows;
+}
+
+static void make_gemma3(uint32_t window)
+{
+    make_layers("gemma3", F16, 0, 7);
+    pair_number("gemma3.attention.sliding_window", window);
+}
+
+Test(gguf_header, windows_of_the_usual_period)
+{
+    make_gemma3(512);
+    cr_expect_str_eq(windows_of(), "wwwww-w");
+}
+
+Test(gguf_header, windows_of_another_period)
+{
+    make_gemma3(512);
+    pair_number("gemma3.attention.sliding_window_pattern", 3);
+    cr_expect_str_eq(windows_of(), "ww-ww-w");
+}
+
+Test(gguf_header, windows_by_a_flag_for_each_layer)
+{
+    static const char flags[] = {0, 1, 1, 0, 1, 0, 0};
+    make_gemma3(512);
+    pair_array("gemma3.attention.sliding_window_pattern", GGUF_BOOL, 7, 0);
+    text_addn(&pair_part, flags, sizeof flags);
+    cr_expect_str_eq(windows_of(), "-ww-w--");
+}
+
+/* Layers with a window have another RoPE: they stay apart where it bounds nothing. */
+Test(gguf_header, a_window_of_the_whole_context)
+{
+    make_gemma3(1 << 20);
+    cr_expect_str_eq(windows_of(), "wwwww-w");
 }
 
 Test(gguf_header, tensors_that_the_dimensions_do_not_explain)

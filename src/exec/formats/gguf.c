@@ -1,6 +1,7 @@
 /* GGUF files: names to roles. The names are those of gguf-py/gguf/constants.py of
  * https://github.com/ggml-org/llama.cpp. A tensor for which there is no role is refused: whatever it is for
  * would be left out. */
+#include "exec/formats/deltanet_views.h"
 #include "exec/formats/gguf_data.h"
 #include "exec/formats/gguf_hyper.h"
 #include "exec/formats/quiet.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 /* How a tensor becomes one of roles. */
-enum split { WHOLE, EXPERTS, QKV, QKV_BIAS, KV_UP, K_UP_TURNED, UP_OR_BOTH };
+enum split { WHOLE, EXPERTS, QKV, QKV_BIAS, KV_UP, K_UP_TURNED, UP_OR_BOTH, IN, GATES, BETA, DECAY };
 
 struct known {
     const char *name;
@@ -36,6 +37,8 @@ static const struct known outside[] = {
 static const struct known inside[] = {
     {"attn_norm.weight", ROLE_ATTENTION_NORM, WHOLE},
     {"attn_norm.bias", ROLE_ATTENTION_NORM_BIAS, WHOLE},
+    {"attn_norm_2.weight", ROLE_ATTENTION_NORM, WHOLE},
+    {"attn_norm_2.bias", ROLE_ATTENTION_NORM_BIAS, WHOLE},
     {"attn_q.weight", ROLE_Q, WHOLE},
     {"attn_q.bias", ROLE_Q_BIAS, WHOLE},
     {"attn_k.weight", ROLE_K, WHOLE},
@@ -75,7 +78,11 @@ static const struct known inside[] = {
     {"ffn_up_shexp.weight", ROLE_SHARED_UP, WHOLE},
     {"ffn_down_shexp.weight", ROLE_SHARED_DOWN, WHOLE},
     {"ffn_gate_inp_shexp.weight", ROLE_SHARED_SWITCH, WHOLE},
-    {"ssm_in.weight", ROLE_IN_PROJ, WHOLE},
+    {"attn_gate.weight", ROLE_IN_Z, WHOLE},
+    {"ssm_in.weight", ROLE_IN_PROJ, IN},
+    {"ssm_ba.weight", ROLE_IN_GATES, GATES},
+    {"ssm_beta.weight", ROLE_IN_GATES, BETA},
+    {"ssm_alpha.weight", ROLE_IN_GATES, DECAY},
     {"ssm_conv1d.weight", ROLE_CONV, WHOLE},
     {"ssm_conv1d.bias", ROLE_CONV_BIAS, WHOLE},
     {"ssm_x.weight", ROLE_X_PROJ, WHOLE},
@@ -83,6 +90,7 @@ static const struct known inside[] = {
     {"ssm_dt.bias", ROLE_DT_BIAS, WHOLE},
     {"ssm_a", ROLE_A, WHOLE},
     {"ssm_d", ROLE_D, WHOLE},
+    {"ssm_norm.weight", ROLE_GATED_NORM, WHOLE},
     {"ssm_out.weight", ROLE_OUT_PROJ, WHOLE},
 };
 
@@ -106,6 +114,53 @@ static int layer_of(const char *name, const char **rest)
     return digits > 0 && *name == '.' ? layer : -1;
 }
 
+static enum mixer_kind mixer_of(const struct weights *weights, int layer)
+{
+    const struct model *model = &weights->model;
+    return layer < model->layers ? model->blocks[model->pattern[layer]].mixer : MIXER_NONE;
+}
+
+/* NULL: the file has none. */
+static const struct tensor *find(const struct weights *weights, int layer, const char *name)
+{
+    char full[64];
+    snprintf(full, sizeof full, "blk.%d.%s", layer, name);
+    const struct gguf_tensor *entry = gguf_tensor(weights->gguf, full);
+    return entry != NULL ? &weights->gguf_tensors[entry - weights->gguf->tensors] : NULL;
+}
+
+static bool there(const struct weights *weights, int layer, const char *name)
+{
+    return find(weights, layer, name) != NULL;
+}
+
+/* What a norm's name stands for depends on the layer's others: behind attention and before the feed-forward
+ * are one place where nothing but a sum lies between (GLM-4.5); of Falcon's two the first is the
+ * feed-forward's. */
+static enum tensor_role role_of(const struct weights *weights, const struct known *known, int layer)
+{
+    bool two = there(weights, layer, "attn_norm_2.weight") && strncmp(known->name, "attn_norm.", 10) == 0;
+    bool only = !there(weights, layer, "ffn_norm.weight") && !there(weights, layer, "post_ffw_norm.weight");
+    if (known->role == ROLE_POST_ATTENTION_NORM && only)
+        return ROLE_FFN_NORM;
+    if (two)
+        return known->role == ROLE_ATTENTION_NORM ? ROLE_FFN_NORM : ROLE_FFN_NORM_BIAS;
+    return known->role;
+}
+
+/* A head's A and D, and a group's norms, lie in rows; they are vectors to us. */
+static bool put_whole(struct weights *weights, struct diag *diag, const struct known *known, int layer,
+                      const struct tensor *tensor)
+{
+    struct tensor vector = *tensor;
+    if (mixer_of(weights, layer) == MIXER_MAMBA2 &&
+        (known->role == ROLE_A || known->role == ROLE_D || known->role == ROLE_GATED_NORM)) {
+        vector.cols *= vector.rows;
+        vector.rows = 1;
+    }
+    return weights_put(weights, diag, role_of(weights, known, layer), layer, -1, 1, &vector);
+}
+
 /* Phi-3 has both projections under this name. */
 static bool put_up(struct weights *weights, struct diag *diag, int layer, const struct tensor *tensor)
 {
@@ -117,17 +172,38 @@ static bool put_up(struct weights *weights, struct diag *diag, int layer, const 
     return weights_put(weights, diag, ROLE_UP, layer, -1, 1, tensor);
 }
 
+static bool put_gates(struct weights *weights, struct diag *diag, int layer, const struct tensor *beta)
+{
+    const struct tensor *decay = find(weights, layer, "ssm_alpha.weight");
+    return decay != NULL
+               ? weights_join_deltanet_gates(weights, diag, layer, beta, decay)
+               : weights_error(weights, diag, "%s: there is no ssm_alpha.weight beside it", beta->name);
+}
+
 static bool put(struct weights *weights, struct diag *diag, const struct known *known, int layer,
                 const struct tensor *tensor)
 {
     switch (known->split) {
     case WHOLE:
-        return weights_put(weights, diag, known->role, layer, -1, 1, tensor);
+        return put_whole(weights, diag, known, layer, tensor);
     case EXPERTS:
         return weights_split_experts(weights, diag, known->role, layer, tensor);
+    case IN: /* older files of Qwen3-Next have all of it by key head */
+        if (mixer_of(weights, layer) == MIXER_GATED_DELTANET)
+            return weights_gather_deltanet(weights, diag, layer, tensor);
+        return put_whole(weights, diag, known, layer, tensor);
+    case GATES:
+        return weights_gather_deltanet_gates(weights, diag, layer, tensor);
+    case BETA:
+        return put_gates(weights, diag, layer, tensor);
+    case DECAY: /* beta brings it along */
+        return true;
     case QKV:
+        if (mixer_of(weights, layer) == MIXER_GATED_DELTANET)
+            return weights_put(weights, diag, ROLE_IN_PROJ, layer, -1, 1, tensor);
+        return weights_split_qkv(weights, diag, layer, tensor, false);
     case QKV_BIAS:
-        return weights_split_qkv(weights, diag, layer, tensor, known->split == QKV_BIAS);
+        return weights_split_qkv(weights, diag, layer, tensor, true);
     case KV_UP:
         return weights_split_kv_up(weights, diag, layer, tensor);
     case K_UP_TURNED:

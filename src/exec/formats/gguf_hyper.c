@@ -7,24 +7,51 @@
 #include <stdio.h>
 #include <string.h>
 
+enum pairs { HALVES, NEIGHBOURS }; /* that RoPE turns */
+
 struct architecture {
     const char *name;
     enum activation activation;
-    bool interleaved; /* RoPE turns neighbours */
-    bool normalise;   /* experts' weights, unless expert_weights_norm says otherwise */
-    bool gemma;       /* embeddings are multiplied by sqrt(hidden) */
+    enum pairs pairs;
+    bool normalise; /* experts' weights, unless expert_weights_norm says otherwise */
+    bool gemma;     /* embeddings are multiplied by sqrt(hidden) */
+    bool sigmoid;   /* of experts' scores, unless expert_gating_func says otherwise */
+    bool tiled;     /* gated DeltaNet's value heads */
 };
 
 static const struct architecture architectures[] = {
-    {"llama", ACTIVATION_SILU, true, true, false},       {"qwen2", ACTIVATION_SILU, false, true, false},
-    {"qwen2moe", ACTIVATION_SILU, false, false, false},  {"qwen3", ACTIVATION_SILU, false, true, false},
-    {"qwen3moe", ACTIVATION_SILU, false, true, false},   {"phi2", ACTIVATION_GELU_TANH, false, true, false},
-    {"phi3", ACTIVATION_SILU, false, true, false},       {"gemma", ACTIVATION_GELU_TANH, false, true, true},
-    {"gemma2", ACTIVATION_GELU_TANH, false, true, true}, {"gemma3", ACTIVATION_GELU_TANH, false, true, true},
-    {"gpt2", ACTIVATION_GELU_TANH, false, true, false},  {"internlm2", ACTIVATION_SILU, true, true, false},
-    {"deepseek", ACTIVATION_SILU, true, false, false},   {"deepseek2", ACTIVATION_SILU, true, false, false},
-    {"mamba", ACTIVATION_SILU, false, true, false},      {"olmoe", ACTIVATION_SILU, false, false, false},
-    {"granite", ACTIVATION_SILU, true, true, false},     {"granitemoe", ACTIVATION_SILU, true, true, false},
+    {"llama", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"qwen2", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen2moe", ACTIVATION_SILU, HALVES, false, false, false, false},
+    {"qwen3", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen3moe", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"phi2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"phi3", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"gemma", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gemma2", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gemma3", ACTIVATION_GELU_TANH, HALVES, true, true, false, false},
+    {"gpt2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"falcon", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"internlm2", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"deepseek", ACTIVATION_SILU, NEIGHBOURS, false, false, false, false},
+    {"deepseek2", ACTIVATION_SILU, NEIGHBOURS, false, false, false, false},
+    {"mamba", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"mamba2", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"olmoe", ACTIVATION_SILU, HALVES, false, false, false, false},
+    {"granite", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"granitemoe", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"starcoder2", ACTIVATION_GELU_TANH, HALVES, true, false, false, false},
+    {"stablelm", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"exaone", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"smollm3", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"command-r", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"chatglm", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"glm4", ACTIVATION_SILU, NEIGHBOURS, true, false, false, false},
+    {"glm4moe", ACTIVATION_SILU, HALVES, false, false, true, false},
+    {"minimax-m2", ACTIVATION_SILU, HALVES, true, false, true, false},
+    {"qwen3next", ACTIVATION_SILU, HALVES, true, false, false, false},
+    {"qwen35", ACTIVATION_SILU, HALVES, true, false, false, true},
+    {"qwen35moe", ACTIVATION_SILU, HALVES, true, false, false, true},
 };
 
 struct reading {
@@ -123,7 +150,7 @@ static bool rope(const struct reading *reading, struct hyper *hyper)
     const struct gguf_pair *type = own(reading, "rope.scaling.type");
     float magnitude = 1;
     bool factors = gguf_tensor(reading->header, "rope_factors_short.weight") != NULL;
-    hyper->rope_interleaved = reading->architecture->interleaved;
+    hyper->rope_interleaved = reading->architecture->pairs == NEIGHBOURS;
     hyper->rope_original_context = (float)reading->model->max_context;
     const char *factor =
         own(reading, "rope.scaling.factor") != NULL ? "rope.scaling.factor" : "rope.scale_linear";
@@ -157,7 +184,7 @@ static bool norm_eps(const struct reading *reading, struct hyper *hyper)
 
 static bool routing(const struct reading *reading, struct hyper *hyper)
 {
-    float gate = 1, groups = 0, used = 0;
+    float gate = 0, groups = 0, used = 0;
     hyper->route_normalise = flag(reading, "expert_weights_norm", reading->architecture->normalise);
     if (!number(reading, "expert_weights_scale", 0, &hyper->route_scale) ||
         !number(reading, "expert_gating_func", 0, &gate) ||
@@ -166,6 +193,8 @@ static bool routing(const struct reading *reading, struct hyper *hyper)
         return false;
     if (hyper->route_scale == 0) /* how files say that there is none */
         hyper->route_scale = 1;
+    if (gate == 0) /* left out */
+        gate = reading->architecture->sigmoid ? 2 : 1;
     if (gate != 1 && gate != 2) /* softmax, sigmoid */
         return fail(reading, "expert_gating_func", "expected 1 (softmax) or 2 (sigmoid)");
     if (groups > 65536 || used > groups)
@@ -216,6 +245,16 @@ static bool granite(const struct reading *reading, struct hyper *hyper)
     return true;
 }
 
+/* Command R multiplies logits, where 0 stands for no scale (llm_build_command_r). */
+static bool command_r(const struct reading *reading, struct hyper *hyper)
+{
+    float scale = 0;
+    if (!number(reading, "logit_scale", 0, &scale))
+        return false;
+    hyper->logit_scale = scale > 0 ? scale : 1;
+    return true;
+}
+
 static const struct architecture *find(const struct gguf_header *header, struct diag *diag)
 {
     const struct gguf_pair *pair = gguf_pair(header, "general.architecture");
@@ -238,9 +277,11 @@ bool gguf_hyper(struct hyper *hyper, struct diag *diag, const struct gguf_header
     if (reading.architecture == NULL)
         return false;
     hyper->activation = reading.architecture->activation;
+    hyper->delta_tiled = reading.architecture->tiled;
     if (flag(&reading, "ssm.dt_b_c_rms", false))
         return fail(&reading, "ssm.dt_b_c_rms", "norms on Mamba's dt, B and C are not run");
     return norm_eps(&reading, hyper) && rope(&reading, hyper) && routing(&reading, hyper) &&
            (!reading.architecture->gemma || gemma(&reading, hyper)) &&
-           (strncmp(reading.architecture->name, "granite", 7) != 0 || granite(&reading, hyper));
+           (strncmp(reading.architecture->name, "granite", 7) != 0 || granite(&reading, hyper)) &&
+           (strcmp(reading.architecture->name, "command-r") != 0 || command_r(&reading, hyper));
 }

@@ -1,6 +1,7 @@
 /* Folders of the Hugging Face Hub: config.json and safetensors; names to roles. The names are those of
  * transformers' modules (https://github.com/huggingface/transformers, src/transformers/models). A tensor for
  * which there is no role is refused: whatever it is for would be left out. */
+#include "exec/formats/deltanet_views.h"
 #include "exec/formats/hf_hyper.h"
 #include "exec/formats/quiet.h"
 #include "exec/formats/safetensors.h"
@@ -198,48 +199,6 @@ static bool put_changed(struct loading *loading, enum tensor_role role, int laye
     return weights_put(weights, loading->diag, role, layer, -1, 1, &tensor);
 }
 
-/* Rows that a file has by key head, put together by what they are. parts[i] rows of each head are of part i.
- */
-static bool put_gathered(struct loading *loading, enum tensor_role role, int layer,
-                         const struct tensor *tensor, size_t heads, const size_t *parts, size_t part_count)
-{
-    struct weights *weights = loading->weights;
-    size_t each = 0, row = weight_row_bytes(tensor->type, tensor->cols), before = 0;
-    for (size_t i = 0; i < part_count; i++)
-        each += parts[i];
-    if (tensor->rows != heads * each)
-        return weights_error(weights, loading->diag, "%s: has %zu rows, expected %zu", tensor->name,
-                             tensor->rows, heads * each);
-    char *copy = weights_memory(weights, loading->diag, tensor->rows * row);
-    if (copy == NULL)
-        return false;
-    struct tensor made = *tensor;
-    made.data = copy;
-    for (size_t i = 0; i < part_count; before += parts[i++])
-        for (size_t head = 0; head < heads; head++) {
-            memcpy(copy, tensor_row(tensor, head * each + before), parts[i] * row);
-            copy += parts[i] * row;
-        }
-    return weights_put(weights, loading->diag, role, layer, -1, 1, &made);
-}
-
-/* For each key head its q, k, and the v and z of the value heads that share it; likewise beta and decay. */
-static bool put_deltanet(struct loading *loading, const struct known *known, int layer,
-                         const struct tensor *tensor)
-{
-    const struct model *model = &loading->weights->model;
-    const struct block_spec *block = layer < model->layers ? &model->blocks[model->pattern[layer]] : NULL;
-    if (block == NULL || block->mixer != MIXER_GATED_DELTANET || block->deltanet.key_heads < 1)
-        return weights_error(loading->weights, loading->diag, "%s: layer %d is no gated DeltaNet",
-                             tensor->name, layer);
-    const struct deltanet_spec *spec = &block->deltanet;
-    size_t heads = (size_t)spec->key_heads, shared = (size_t)spec->value_heads / heads,
-           key = (size_t)spec->key_head_dim, value = shared * (size_t)spec->value_head_dim;
-    const size_t in[] = {key, key, value, value}, gates[] = {shared, shared};
-    return known->split == DELTA_IN ? put_gathered(loading, known->role, layer, tensor, heads, in, 4)
-                                    : put_gathered(loading, known->role, layer, tensor, heads, gates, 2);
-}
-
 /* Rows become columns. */
 static bool put_turned(struct loading *loading, const struct known *known, int layer,
                        const struct tensor *tensor)
@@ -298,8 +257,9 @@ static bool put(struct loading *loading, const struct known *known, int layer, i
     case A_LOG:
         return put_changed(loading, role, layer, *tensor, true);
     case DELTA_IN:
+        return weights_gather_deltanet(weights, loading->diag, layer, tensor);
     case DELTA_GATES:
-        return put_deltanet(loading, known, layer, tensor);
+        return weights_gather_deltanet_gates(weights, loading->diag, layer, tensor);
     case TURNED:
     case TURNED_QKV:
         return put_turned(loading, known, layer, tensor);

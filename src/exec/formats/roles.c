@@ -120,7 +120,7 @@ static bool deltanet(const struct walk *walk, const struct deltanet_spec *spec)
 {
     int hidden = walk->model->hidden, values = spec->value_heads * spec->value_head_dim;
     int channels = 2 * spec->key_heads * spec->key_head_dim + values;
-    return linear(walk, ROLE_IN_PROJ, (double)channels + values, hidden) &&
+    return linear(walk, ROLE_IN_PROJ, channels, hidden) && linear(walk, ROLE_IN_Z, values, hidden) &&
            linear(walk, ROLE_IN_GATES, 2.0 * spec->value_heads, hidden) &&
            plain(walk, ROLE_CONV, channels, spec->conv_width, FILL_NORMAL) &&
            plain(walk, ROLE_DT_BIAS, 1, spec->value_heads, FILL_DT) &&

@@ -53,7 +53,8 @@ void delta_rule_plain(const struct delta_rule *rule, const float *q, const float
     for (int t = 0; t < tokens; t++)
         for (size_t head = 0; head < heads; head++) {
             size_t row = (size_t)t * stride, step = (size_t)t * heads + head;
-            size_t key_head = head / (heads / (size_t)rule->key_heads);
+            size_t key_heads = (size_t)rule->key_heads;
+            size_t key_head = rule->tiled ? head % key_heads : head / (heads / key_heads);
             for (size_t j = 0; j < value_dim; j++) {
                 double seen = 0, out = 0;
                 for (size_t i = 0; i < key_dim; i++)

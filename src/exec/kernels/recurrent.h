@@ -43,6 +43,7 @@ void mamba2_scan(enum isa isa, const struct mamba2_scan *scan, const float *x, s
  * v are `stride` floats apart. */
 struct delta_rule {
     int key_heads, value_heads, key_dim, value_dim;
+    bool tiled; /* value head h has key head h mod key_heads, else h / (value_heads / key_heads) */
 };
 void delta_rule(enum isa isa, const struct delta_rule *rule, const float *q, const float *k, const float *v,
                 size_t stride, const float *g, const float *beta, int tokens, int from, int to, float *s,

@@ -154,7 +154,8 @@ static void lanes_delta_rule(const struct delta_rule *rule, const float *q, cons
 {
     size_t key_dim = (size_t)rule->key_dim, value_dim = (size_t)rule->value_dim;
     for (int head = from; head < to; head++) {
-        size_t key_head = (size_t)(head / (rule->value_heads / rule->key_heads)), h = (size_t)head;
+        int shared = rule->value_heads / rule->key_heads;
+        size_t key_head = (size_t)(rule->tiled ? head % rule->key_heads : head / shared), h = (size_t)head;
         float *state = s + h * key_dim * value_dim;
         for (size_t column = 0; column < value_dim;) {
             size_t left = value_dim - column;

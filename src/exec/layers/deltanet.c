@@ -83,7 +83,7 @@ static bool load(struct loading *loading, struct layer *layer)
 {
     const struct deltanet_spec *spec = &layer->block->deltanet;
     struct sizes s = sizes_of(spec);
-    size_t hidden = (size_t)loading->runner->model->hidden, all = s.channels + s.values;
+    size_t hidden = (size_t)loading->runner->model->hidden;
     struct deltanet_layer *own = ARENA_NEW(loading->runner->arena, struct deltanet_layer);
     layer->mixing = own;
     if (own == NULL)
@@ -94,11 +94,12 @@ static bool load(struct loading *loading, struct layer *layer)
     own->rule = (struct delta_rule){.key_heads = spec->key_heads,
                                     .value_heads = spec->value_heads,
                                     .key_dim = spec->key_head_dim,
-                                    .value_dim = spec->value_head_dim};
+                                    .value_dim = spec->value_head_dim,
+                                    .tiled = loading->runner->hyper->delta_tiled};
     layer->state.floats = s.values * s.key;
     return load_vectors(loading, layer, &s, own) &&
-           load_rows(loading, layer, ROLE_IN_PROJ, all, hidden, 0, s.channels, &own->in_qkv) &&
-           load_rows(loading, layer, ROLE_IN_PROJ, all, hidden, s.channels, s.values, &own->in_z) &&
+           load_matrix(loading, layer, ROLE_IN_PROJ, ROLE_COUNT, 0, s.channels, hidden, &own->in_qkv) &&
+           load_matrix(loading, layer, ROLE_IN_Z, ROLE_COUNT, 0, s.values, hidden, &own->in_z) &&
            load_matrix(loading, layer, ROLE_IN_GATES, ROLE_COUNT, 0, 2 * s.heads, hidden, &own->gates) &&
            load_conv(loading, layer, (int)s.channels, spec->conv_width, false, &own->conv) &&
            load_matrix(loading, layer, ROLE_OUT_PROJ, ROLE_COUNT, 0, hidden, s.values, &own->out);
