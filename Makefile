@@ -229,6 +229,7 @@ $(BUILD)/tests/bench/%: tests/bench/%.c $(INTERNAL)
 	$(Q)$(TEST_COMPILE) -MF $@.d -o $@ $< $(filter %.o,$^) $(INTERNAL) $(LIBS)
 # Support that a benchmark shares with tests.
 $(BUILD)/tests/bench/exec_attention: $(BUILD)/tests/support/attention_case.o
+$(BUILD)/tests/bench/exec_gemm $(BUILD)/tests/bench/exec_run: $(BUILD)/tests/support/other_gemm.o
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(INTERNAL)
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
 /* Products against the machine's roofs, measured in the same run: GEMV by the bandwidth of reading, GEMM by
- * the peak of the arithmetic that it uses, and by sgemm of OpenBLAS where that is installed.
+ * the peak of the arithmetic that it uses, and by GEMM of OpenBLAS and oneDNN where those are installed.
  *
  *   exec_gemm [threads [rows [n [k]]]]
  *
@@ -8,8 +8,8 @@
 #include "exec/kernels/blocks.h"
 #include "exec/kernels/gemm.h"
 #include "exec/probe/rates.h"
+#include "tests/support/other_gemm.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,38 +122,17 @@ static void gemm_row(struct bench *bench, enum isa isa, enum weight_type type)
     buffer_free((void *)w.stored.data, bytes);
 }
 
-/* ---- OpenBLAS ---- */
+/* ---- other libraries ---- */
 
-typedef void sgemm_function(int order, int a_form, int b_form, int m, int n, int k, float alpha,
-                            const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
-
-static void openblas_row(struct bench *bench)
+static void others_row(const struct bench *bench)
 {
-    enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112 };
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW);
-    if (library == NULL) {
-        printf("  OpenBLAS: not installed (libopenblas.so.0), no comparison\n");
-        return;
+    for (enum other_gemm other = 0; other < OTHER_GEMM_COUNT; other++) {
+        double rate = other_gemm_rate(other, bench->team, (size_t)bench->m, bench->n, bench->k, ROUNDS);
+        if (rate > 0)
+            printf("  %s %.1f\n", other_gemm_name(other), 1e-9 * rate);
+        else
+            printf("  %s: not installed, no comparison\n", other_gemm_name(other));
     }
-    void *symbol = dlsym(library, "cblas_sgemm"), *threads = dlsym(library, "openblas_set_num_threads");
-    sgemm_function *sgemm;
-    void (*set_threads)(int);
-    memcpy(&sgemm, &symbol, sizeof sgemm);
-    memcpy(&set_threads, &threads, sizeof set_threads);
-    size_t bytes;
-    struct matrix w = matrix_of(bench, WEIGHT_F32, bench->n, bench->k, &bytes);
-    if (symbol != NULL && threads != NULL) {
-        double best = HUGE_VAL;
-        set_threads(team_threads(bench->team));
-        for (int round = 0; round < ROUNDS; round++) {
-            double begin = clock_seconds();
-            sgemm(ROW_MAJOR, AS_IS, TRANSPOSED, bench->m, (int)bench->n, (int)bench->k, 1, bench->x,
-                  (int)bench->k, w.stored.data, (int)bench->k, 0, bench->y, (int)bench->n);
-            best = fmin(best, clock_seconds() - begin);
-        }
-        printf("  OpenBLAS sgemm %.1f\n", 2e-9 * bench->m * (double)bench->n * (double)bench->k / best);
-    }
-    buffer_free((void *)w.stored.data, bytes);
 }
 
 static size_t argument(int count, char **values, int at, size_t otherwise)
@@ -191,7 +170,7 @@ int main(int argc, char **argv)
              type++)
             gemm_row(&bench, isa, type);
     }
-    openblas_row(&bench);
+    others_row(&bench);
     gemm_scratch_free(&bench.scratch);
     buffer_free(bench.x, x_bytes);
     arena_free(bench.arena);

@@ -6,8 +6,8 @@
 #include "exec/kernels/blocks.h"
 #include "exec/kernels/gemm.h"
 #include "exec/probe/rates.h"
+#include "tests/support/other_gemm.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ struct bench {
     struct gemm_scratch scratch;
     int rows;
     float *x, *y;
-    double sgemm; /* FLOP/s of the layer's products with OpenBLAS; 0: not installed */
+    double
+        others[OTHER_GEMM_COUNT]; /* FLOP/s of the layer's products with other libraries; 0: not installed */
 };
 
 static void fill(float *values, size_t n)
@@ -106,6 +107,14 @@ static double decode_rate(struct bench *bench, enum weight_type type, double *ba
     return rate;
 }
 
+/* What a library would multiply weights of the type in. */
+static bool comparable(enum other_gemm other, enum weight_type type)
+{
+    if (other == ONEDNN_INT8)
+        return weight_layouts[type].block_values > 1;
+    return other != ONEDNN_BF16 || type == WEIGHT_BF16 || type == WEIGHT_F16;
+}
+
 static void format_row(struct bench *bench, enum weight_type type)
 {
     double layer = 0, flops = 0, bytes = 0, bandwidth;
@@ -124,44 +133,23 @@ static void format_row(struct bench *bench, enum weight_type type)
     double peak = arithmetic_peak(bench->team, cpu_isa(), int8 ? ARITHMETIC_INT8 : ARITHMETIC_F32, ROUNDS);
     printf("  %-5s prefill %6.1f tok/s (%3.0f%% of %s peak", weight_layouts[type].name,
            bench->rows / (LAYERS * layer + head), 100 * flops / layer / peak, int8 ? "int8" : "fp32");
-    if (bench->sgemm > 0)
-        printf(", %.2f of sgemm", flops / layer / bench->sgemm);
+    for (enum other_gemm other = 0; other < OTHER_GEMM_COUNT; other++)
+        if (bench->others[other] > 0 && comparable(other, type))
+            printf(", %.2f of %s", flops / layer / bench->others[other], other_gemm_name(other));
     printf(")  decode %6.2f tok/s (%3.0f%% of %.1f GB/s read)\n", rate / bytes, 100 * rate / bandwidth,
            1e-9 * bandwidth);
     fflush(stdout);
 }
 
-typedef void sgemm_function(int order, int a_form, int b_form, int m, int n, int k, float alpha,
-                            const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
-
-/* FLOP/s of OpenBLAS on the layer's products. */
-static double openblas_rate(struct bench *bench)
+/* FLOP/s of another library on the layer's products; 0: not installed. */
+static double other_rate(const struct bench *bench, enum other_gemm other)
 {
-    enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112 };
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW);
-    void *symbol = library != NULL ? dlsym(library, "cblas_sgemm") : NULL;
-    void *threads = library != NULL ? dlsym(library, "openblas_set_num_threads") : NULL;
-    if (symbol == NULL || threads == NULL)
-        return 0;
-    sgemm_function *sgemm;
-    void (*set_threads)(int);
-    memcpy(&sgemm, &symbol, sizeof sgemm);
-    memcpy(&set_threads, &threads, sizeof set_threads);
-    set_threads(team_threads(bench->team));
     double flops = 0, seconds = 0;
     for (size_t i = 0; i < HEAD; i++) {
-        struct matrix w = matrix_of(bench, WEIGHT_F32, shapes[i]);
-        int n = (int)shapes[i].n, k = (int)shapes[i].k;
-        double best = HUGE_VAL;
-        for (int round = 0; round < ROUNDS; round++) {
-            double begin = clock_seconds();
-            sgemm(ROW_MAJOR, AS_IS, TRANSPOSED, bench->rows, n, k, 1, bench->x, k, w.stored.data, k, 0,
-                  bench->y, n);
-            best = fmin(best, clock_seconds() - begin);
-        }
-        flops += 2.0 * bench->rows * n * k;
-        seconds += best;
-        matrix_free(&w);
+        double all = 2.0 * bench->rows * (double)shapes[i].n * (double)shapes[i].k;
+        flops += all;
+        seconds +=
+            all / other_gemm_rate(other, bench->team, (size_t)bench->rows, shapes[i].n, shapes[i].k, ROUNDS);
     }
     return flops / seconds;
 }
@@ -181,10 +169,15 @@ int main(int argc, char **argv)
     bench.x = allocated(&bench, x * sizeof *bench.x);
     bench.y = allocated(&bench, y * sizeof *bench.y);
     fill(bench.x, x);
-    bench.sgemm = openblas_rate(&bench);
-    printf("1.1B Llama, products only, %s, %d threads, prefill of %d; OpenBLAS sgemm %s %.1f GFLOP/s\n",
-           isa_name(cpu_isa()), team_threads(bench.team), bench.rows,
-           bench.sgemm > 0 ? "at" : "not installed:", 1e-9 * bench.sgemm);
+    printf("1.1B Llama, products only, %s, %d threads, prefill of %d\n", isa_name(cpu_isa()),
+           team_threads(bench.team), bench.rows);
+    for (enum other_gemm other = 0; other < OTHER_GEMM_COUNT; other++) {
+        bench.others[other] = other_rate(&bench, other);
+        if (bench.others[other] > 0)
+            printf("  %s: %.1f GFLOP/s\n", other_gemm_name(other), 1e-9 * bench.others[other]);
+        else
+            printf("  %s: not installed, no comparison\n", other_gemm_name(other));
+    }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         format_row(&bench, types[i]);
     gemm_scratch_free(&bench.scratch);
