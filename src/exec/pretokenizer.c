@@ -119,12 +119,16 @@ static size_t bytes_of(const struct words *words, size_t at, const char *of)
 
 /* ---- pieces of the expressions ---- */
 
-/* 's|'t|'re|'ve|'m|'ll|'d; the end, or `at` where there is none. */
+/* 's|'t|'re|'ve|'m|'ll|'d; the end, or `at` where there is none. Of any case, the long s (U+017F) is one: it
+ * is the only character beyond ASCII whose other case is among those letters. */
 static size_t contraction(const struct words *words, size_t at, bool any_case)
 {
     static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
     if (!byte_is(words, at, "'"))
         return at;
+    struct character next = look(words, at + 1);
+    if (any_case && next.point == 0x17f)
+        return next.end;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t length = strlen(endings[i]), same = 0;
         while (same < length && at + 1 + same < words->part) {

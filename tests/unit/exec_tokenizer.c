@@ -325,6 +325,24 @@ Test(exec_tokenizer, contractions_of_llama_3_are_of_any_case)
     contractions("llama3", "i|'s|o", "I|'S|O");
 }
 
+/* (?i:'s) takes the long s, which is s in another case, as Hugging Face's and OpenAI's engines have it. */
+Test(exec_tokenizer, contractions_with_a_long_s)
+{
+    bytes_visible();
+    merge("Å", "¿");
+    merge("'", "Å¿");
+    merge("'Å¿", "o");
+    expect_pieces(bpe("llama3"), "I'ſo", "I|'ſ|o");
+}
+
+Test(exec_tokenizer, contractions_of_small_letters_have_no_long_s)
+{
+    bytes_visible();
+    merge("Å", "¿");
+    merge("Å¿", "o");
+    expect_pieces(bpe("gpt-2"), "I'ſo", "I|'|ſo");
+}
+
 /* GPT-4o: a contraction belongs to the word before it, so that merges reach over the apostrophe. */
 Test(exec_tokenizer, contractions_of_gpt_4o_end_words)
 {
@@ -509,6 +527,25 @@ Test(exec_tokenizer, a_byte_that_is_missing)
     struct tokenizer *tokenizer = bpe("gpt-2");
     cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "aab", 3, &tokens, &count));
     cr_expect_str_eq(diag_first_error(&diag), "error: the text's byte 2 is 0x62, which no token stands for");
+}
+
+/* Command R's vocabulary has some characters as they are in front of the tokens that merges make. */
+Test(exec_tokenizer, tokens_of_characters_that_are_no_bytes)
+{
+    token("中", NORMAL, 0);
+    token("a中", NORMAL, 0);
+    bytes_visible();
+    merge("ä", "¸");
+    merge("ä¸", "Ń");
+    string(&file.merges, "a 中");
+    file.merge_count++;
+    struct tokenizer *tokenizer = bpe("llama-bpe");
+    cr_expect_str_eq(ids(tokenizer, "中"), "259");
+    cr_expect_str_eq(ids(tokenizer, "a中"), "99 259");
+    struct text out = {0};
+    tokenizer_decode(tokenizer, 1, &out);
+    cr_expect_str_eq(out.data, "a中");
+    text_free(&out);
 }
 
 /* ---- SentencePiece ---- */
