@@ -107,7 +107,7 @@ static bool find_merge(void *context, const char *word, const struct symbol *lef
  * merges from or to them cannot happen. */
 static bool is_user(const struct vocabulary *vocabulary, const char *bytes, size_t length)
 {
-    int token = vocabulary_user(vocabulary, bytes, length);
+    int token = vocabulary_cut(vocabulary, &vocabulary->user, bytes, length);
     return token >= 0 && vocabulary->tokens[token].length == length;
 }
 
