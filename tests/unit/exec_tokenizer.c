@@ -534,6 +534,57 @@ Test(exec_tokenizer, a_byte_that_is_missing)
     cr_expect_str_eq(diag_first_error(&diag), "error: the text's byte 2 is 0x62, which no token stands for");
 }
 
+static void marks(const char *pre, const char *expected)
+{
+    bytes_visible();
+    merge("Ì", "ģ");
+    merge("a", "Ìģ");
+    merge("Ìģ", "a");
+    merge("!", "Ìģ");
+    merge(".", "Ċ");
+    expect_pieces(bpe(pre), "a\u0301a!\u0301.\n", expected);
+}
+
+Test(exec_tokenizer, marks_are_signs_to_qwen2)
+{
+    marks("qwen2", "a|\u0301a|!\u0301|.\n");
+}
+
+Test(exec_tokenizer, marks_are_letters_to_qwen35)
+{
+    marks("qwen35", "a\u0301|a|!\u0301|.\n");
+}
+
+Test(exec_tokenizer, marks_alone_are_letters_to_qwen35)
+{
+    bytes_visible();
+    merge("Ì", "ģ");
+    merge("1", "Ìģ");
+    merge("Ìģ", "!");
+    expect_pieces(bpe("qwen35"), "1\u0301!", "1|\u0301|!");
+}
+
+Test(exec_tokenizer, line_ends_are_apart_from_signs_to_seed_coder)
+{
+    marks("seed-coder", "a|\u0301a|!\u0301|.|\n");
+}
+
+Test(exec_tokenizer, words_of_bloom)
+{
+    bytes_visible();
+    merge("a", "1");
+    merge("a1", "$");
+    merge("Ġ", "b");
+    merge(",", "Ġ");
+    merge("Ġ", "Ġ");
+    merge(",", "(");
+    merge("]", "Ċ");
+    struct tokenizer *tokenizer = bpe("bloom");
+    expect_pieces(tokenizer, "a1$ b, c", "a1$| b|,| |c");
+    expect_pieces(tokenizer, "a  b,(]\n", "a| | b|,(|]|\n");
+    expect_pieces(tokenizer, ",  ", ", | "); /* what no word takes stays together */
+}
+
 /* Command R's vocabulary has some characters as they are in front of the tokens that merges make. */
 Test(exec_tokenizer, tokens_of_characters_that_are_no_bytes)
 {
