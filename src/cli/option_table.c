@@ -110,6 +110,10 @@ const struct option option_table[OPTION_COUNT] = {
     [OPTION_RANDOM_SEED] = {"random-seed", 0, VALUE_NUMBER, false, DIM_COUNT, 0, 2147483647, GROUP_QUESTION,
                             "N", "make the weights up: random values of this seed"},
     [OPTION_PROMPT_TEXT] = TEXT("text", 0, GROUP_QUESTION, "TEXT", "the prompt, for the model's tokenizer"),
+    [OPTION_TEXT_FILE] =
+        TEXT("text-file", 0, GROUP_QUESTION, "FILE", "the prompt from a file, byte for byte"),
+    [OPTION_SPECIAL] =
+        SWITCH("special", 0, GROUP_QUESTION, "read control tokens in the prompt's text: <|im_start|>user"),
     [OPTION_TOKEN_IDS] = TEXT("token-ids", 0, GROUP_QUESTION, "N,N...", "the prompt as token ids: 1,300,17"),
     [OPTION_CHUNK] = TOKENS("chunk", GROUP_QUESTION,
                             "tokens of a step: prompts in chunks beside decodes (default: whole prompts)"),

@@ -157,17 +157,21 @@ const struct command command_run = {
         "the catalogue, whose weights are drawn at random (--random-seed N, default 1; --weights TYPE: "
         "fp32,\n"
         "fp16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k or q6_k). Weights of files are run as they\n"
-        "are. The KV cache is fp16, or fp32, q8_0, q4_0. Whole prompts come before all decodes; with --chunk "
-        "N a step has N tokens at\n"
-        "most, decodes first. Percent of the roof is the least time that the phase's FLOPs at the\n"
+        "are. Control tokens in a prompt's text are plain characters; with --special they are read as\n"
+        "what they are: <|im_start|>, [INST], </s>. The KV cache is fp16, or fp32, q8_0, q4_0. Whole\n"
+        "prompts come before all decodes; with --chunk N a step has N tokens at most, decodes first.\n"
+        "Percent of the roof is the least time that the phase's FLOPs at the\n"
         "arithmetic's peak or its bytes at the bandwidth of memory would take, both measured beside the\n"
         "run, over the time that it took.\n",
     .examples = "  rafter run -m model.gguf --text \"The capital of France is\" --output 32\n"
+                "  rafter run -m model.gguf --special --text \"[INST] Why is the sky blue? [/INST]\"\n"
+                "  rafter run -m model.gguf --special --text-file chat.txt --output 256\n"
                 "  rafter run -m tinyllama-1.1b --weights q8_0 --prompt 512 --output 64\n"
                 "  rafter run -m llama-3.2-1b --batch 8 --chunk 256 --kv q8_0 --json\n"
                 "  rafter run -m model.gguf --token-ids 1,300,17 --output 1 --logits logits.npy\n",
     .rules = {.allowed = OPTION_BIT(OPTION_MODEL) | OPTION_BIT(OPTION_RANDOM_SEED) |
-                         OPTION_BIT(OPTION_PROMPT_TEXT) | OPTION_BIT(OPTION_TOKEN_IDS) |
+                         OPTION_BIT(OPTION_PROMPT_TEXT) | OPTION_BIT(OPTION_TEXT_FILE) |
+                         OPTION_BIT(OPTION_SPECIAL) | OPTION_BIT(OPTION_TOKEN_IDS) |
                          OPTION_BIT(OPTION_PROMPT) | OPTION_BIT(OPTION_OUTPUT) | OPTION_BIT(OPTION_WEIGHTS) |
                          OPTION_BIT(OPTION_BATCH) | OPTION_BIT(OPTION_THREADS) | OPTION_BIT(OPTION_KV) |
                          OPTION_BIT(OPTION_CHUNK) | OPTION_BIT(OPTION_TEMPERATURE) |

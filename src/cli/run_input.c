@@ -1,6 +1,7 @@
 /* What `rafter run` runs: weights from a file or made up, prompts from a text, ids or made up. */
 #include "cli/run.h"
 
+#include "base/file.h"
 #include "base/random.h"
 #include "cli/weights_path.h"
 #include "exec/runner_check.h"
@@ -111,11 +112,19 @@ static bool open_model(struct session *session, struct run_input *input)
     return runner_check_model(input->model, &session->diag);
 }
 
+/* The option that gives the prompt as text; NULL: none. */
+static const char *text_option(const struct session *session)
+{
+    return option_given(&session->options, OPTION_PROMPT_TEXT) ? "--text"
+           : option_given(&session->options, OPTION_TEXT_FILE) ? "--text-file"
+                                                               : NULL;
+}
+
 /* The tokenizer, where there is one; a text needs it. */
 static bool open_tokenizer(struct session *session, struct run_input *input)
 {
     const struct gguf_header *header = input->weights != NULL ? weights_gguf(input->weights) : NULL;
-    bool needed = option_given(&session->options, OPTION_PROMPT_TEXT);
+    bool needed = text_option(session) != NULL;
     struct diag quiet = {.arena = session->arena};
     if (header != NULL)
         input->tokenizer = tokenizer_new(session->arena, needed ? &session->diag : &quiet, header);
@@ -126,10 +135,11 @@ static bool open_tokenizer(struct session *session, struct run_input *input)
         return true;
     if (header != NULL)
         return false; /* said by tokenizer_new */
-    return refuse(session_refuse(
-        session, input->weights != NULL
-                     ? "--text: only tokenizers of GGUF files are read; give --token-ids"
-                     : "--text: random weights have no tokenizer; give --token-ids or --prompt N"));
+    return refuse(session_refuse(session,
+                                 input->weights != NULL
+                                     ? "%s: only tokenizers of GGUF files are read; give --token-ids"
+                                     : "%s: random weights have no tokenizer; give --token-ids or --prompt N",
+                                 text_option(session)));
 }
 
 /* ---- prompts ---- */
@@ -174,22 +184,38 @@ static bool draw_ids(struct session *session, const struct model *model, uint64_
     return true;
 }
 
+static bool encode_text(struct session *session, const struct run_input *input, int **tokens, size_t *count)
+{
+    const char *text = option_text(&session->options, OPTION_PROMPT_TEXT);
+    const char *path = option_text(&session->options, OPTION_TEXT_FILE);
+    size_t length = text != NULL ? strlen(text) : 0;
+    if (text == NULL)
+        text = file_read(session->arena, &session->diag, path, TEXT_BYTES_MOST, &length);
+    bool control = option_given(&session->options, OPTION_SPECIAL);
+    if (text == NULL || !tokenizer_encode(input->tokenizer, session->arena, &session->diag, text, length,
+                                          control ? READ_CONTROL_TOKENS : READ_LITERALLY, tokens, count))
+        return false;
+    return *count > 0 || refuse(session_refuse(session, "%s: no tokens", text_option(session)));
+}
+
 /* One prompt for all sequences; *tokens NULL: none was given, ids are drawn for each. */
 static bool given_prompt(struct session *session, struct run_input *input, int **tokens, size_t *count)
 {
-    const char *text = option_text(&session->options, OPTION_PROMPT_TEXT);
+    static const enum option_id ways[] = {OPTION_PROMPT_TEXT, OPTION_TEXT_FILE, OPTION_TOKEN_IDS,
+                                          OPTION_PROMPT};
     const char *ids = option_text(&session->options, OPTION_TOKEN_IDS);
-    bool drawn = option_given(&session->options, OPTION_PROMPT);
-    if ((text != NULL) + (ids != NULL) + drawn > 1)
-        return refuse(session_refuse(session, "--text, --token-ids and --prompt: give one of them"));
+    int given = 0;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        given += option_given(&session->options, ways[i]);
+    if (given > 1)
+        return refuse(
+            session_refuse(session, "--text, --text-file, --token-ids and --prompt: give one of them"));
+    if (option_given(&session->options, OPTION_SPECIAL) && text_option(session) == NULL)
+        return refuse(
+            session_refuse(session, "--special is about a prompt's text: give --text or --text-file"));
     if (ids != NULL)
         return parse_ids(session, input->model, ids, tokens, count);
-    if (text == NULL)
-        return true;
-    if (!tokenizer_encode(input->tokenizer, session->arena, &session->diag, text, strlen(text), tokens,
-                          count))
-        return false;
-    return *count > 0 || refuse(session_refuse(session, "--text: no tokens"));
+    return text_option(session) == NULL || encode_text(session, input, tokens, count);
 }
 
 static bool fill_prompts(struct session *session, struct run_input *input, int *shared, size_t count)

@@ -5,39 +5,75 @@
 #include <string.h>
 
 /* The regular expressions are those of the models' tokenizer.json files on https://huggingface.co (GPT-2,
- * StarCoder, Llama 3, Qwen2, GPT-4o, Mistral Nemo, DeepSeek LLM, Coder and V3); the names for them are those
- * of https://github.com/ggml-org/llama.cpp, which writes the files. */
+ * StarCoder, Llama 3, Qwen2, GPT-4o, Mistral Nemo, DeepSeek LLM, Coder and V3, BLOOM); the names for them are
+ * those of https://github.com/ggml-org/llama.cpp, which writes the files. */
+#define GPT2        .family = WORDS_GPT2
+#define STARCODER   .family = WORDS_GPT2, .digits = 1, .lone_digits = true
+#define LLAMA3      .family = WORDS_LLAMA3, .digits = 3, .whole_words = true, .add_bos = true
+#define DBRX        .family = WORDS_LLAMA3, .digits = 3
+#define QWEN2       .family = WORDS_LLAMA3, .digits = 1
+#define GPT4O       .family = WORDS_CASED, .digits = 3, .contractions = true
+#define TEKKEN      .family = WORDS_CASED, .digits = 1, .whole_words = true, .add_bos = true
+#define DEEPSEEK_V3 .family = WORDS_DEEPSEEK, .digits = 3, .lone_digits = true
 static const struct pretokenizer kinds[] = {
-    {"gpt-2", WORDS_GPT2, 0, false, false, false, false},
-    {"default", WORDS_GPT2, 0, false, false, false, false},
-    {"phi-2", WORDS_GPT2, 0, false, false, false, false},
-    {"mpt", WORDS_GPT2, 0, false, false, false, false},
-    {"olmo", WORDS_GPT2, 0, false, false, false, false},
-    {"jais", WORDS_GPT2, 0, false, false, false, false},
-    {"starcoder", WORDS_GPT2, 1, true, false, false, false},
-    {"refact", WORDS_GPT2, 1, true, false, false, false},
-    {"command-r", WORDS_GPT2, 1, true, false, false, false},
-    {"smollm", WORDS_GPT2, 1, true, false, false, false},
-    {"codeshell", WORDS_GPT2, 1, true, false, false, false},
-    {"exaone", WORDS_GPT2, 1, true, false, false, false},
-    {"minerva-7b", WORDS_GPT2, 1, true, false, false, false},
-    {"llama-bpe", WORDS_LLAMA3, 3, false, false, true, true},
-    {"llama3", WORDS_LLAMA3, 3, false, false, true, true},
-    {"llama-v3", WORDS_LLAMA3, 3, false, false, true, true},
-    {"falcon3", WORDS_LLAMA3, 3, false, false, true, true},
-    {"dbrx", WORDS_LLAMA3, 3, false, false, false, false},
-    {"smaug-bpe", WORDS_LLAMA3, 3, false, false, false, false},
-    {"glm4", WORDS_LLAMA3, 3, false, false, false, false},
-    {"chatglm-bpe", WORDS_LLAMA3, 3, false, false, false, false},
-    {"qwen2", WORDS_LLAMA3, 1, false, false, false, false},
-    {"deepseek-r1-qwen", WORDS_LLAMA3, 1, false, false, false, false},
-    {"stablelm2", WORDS_LLAMA3, 1, false, false, false, false},
-    {"gpt-4o", WORDS_CASED, 3, false, true, false, false},
-    {"llama4", WORDS_CASED, 3, false, true, false, false},
-    {"tekken", WORDS_CASED, 1, false, false, true, true},
-    {"deepseek-v3", WORDS_DEEPSEEK, 3, true, false, false, false},
-    {"deepseek-llm", WORDS_STAGES, 0, false, false, false, false}, /* DeepSeek-V2 too */
-    {"deepseek-coder", WORDS_STAGES, 1, false, false, false, false},
+    {"gpt-2", GPT2},
+    {"default", GPT2},
+    {"phi-2", GPT2},
+    {"mpt", GPT2},
+    {"olmo", GPT2},
+    {"jais", GPT2},
+    {"exaone4", GPT2},
+    {"gigachat", GPT2},
+    {"a.x-4.0", GPT2},
+    {"mellum", GPT2},
+    {"trillion", GPT2},
+    {"granite-docling", GPT2},
+    {"starcoder", STARCODER},
+    {"refact", STARCODER},
+    {"command-r", STARCODER},
+    {"smollm", STARCODER},
+    {"codeshell", STARCODER},
+    {"exaone", STARCODER},
+    {"minerva-7b", STARCODER},
+    {"mellum2", STARCODER},
+    {"llama-bpe", LLAMA3},
+    {"llama3", LLAMA3},
+    {"llama-v3", LLAMA3},
+    {"falcon3", LLAMA3},
+    {"falcon-h1", LLAMA3},
+    {"pixtral", LLAMA3},
+    {"lfm2", LLAMA3},
+    {"midm-2.0", LLAMA3},
+    {"dbrx", DBRX},
+    {"smaug-bpe", DBRX},
+    {"glm4", DBRX},
+    {"chatglm-bpe", DBRX},
+    {"qwen2", QWEN2},
+    {"deepseek-r1-qwen", QWEN2},
+    {"stablelm2", QWEN2},
+    {"hunyuan", QWEN2},
+    {"bailingmoe", QWEN2},
+    {"bailingmoe2", QWEN2},
+    {"llada-moe", QWEN2},
+    {"megrez", QWEN2},
+    {"grok-2", QWEN2},
+    {"solar-open", QWEN2},
+    {"kormo", QWEN2},
+    {"qwen35", QWEN2, .marks = true},
+    {"seed-coder", QWEN2, .bare_signs = true},
+    {"gpt-4o", GPT4O},
+    {"llama4", GPT4O},
+    {"kanana2", GPT4O},
+    {"minimax-m2", GPT4O},
+    {"tekken", TEKKEN},
+    {"deepseek-v3", DEEPSEEK_V3},
+    {"hunyuan-dense", DEEPSEEK_V3},
+    {"joyai-llm", DEEPSEEK_V3},
+    {"deepseek-llm", .family = WORDS_STAGES}, /* DeepSeek-V2 too */
+    {"deepseek-coder", .family = WORDS_STAGES, .digits = 1},
+    {"bloom", .family = WORDS_BLOOM},
+    {"poro-chat", .family = WORDS_BLOOM},
+    {"gpt3-finnish", .family = WORDS_BLOOM},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -119,12 +155,16 @@ static size_t bytes_of(const struct words *words, size_t at, const char *of)
 
 /* ---- pieces of the expressions ---- */
 
-/* 's|'t|'re|'ve|'m|'ll|'d; the end, or `at` where there is none. */
+/* 's|'t|'re|'ve|'m|'ll|'d; the end, or `at` where there is none. Of any case, the long s (U+017F) is one: it
+ * is the only character beyond ASCII whose other case is among those letters. */
 static size_t contraction(const struct words *words, size_t at, bool any_case)
 {
     static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
     if (!byte_is(words, at, "'"))
         return at;
+    struct character next = look(words, at + 1);
+    if (any_case && next.point == 0x17f)
+        return next.end;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t length = strlen(endings[i]), same = 0;
         while (same < length && at + 1 + same < words->part) {
@@ -181,26 +221,33 @@ static size_t word_gpt2(const struct words *words, size_t at)
     return end > at ? end : spaces(words, at);
 }
 
-/* The common end: \p{N}{1,n}| ?[^\s\p{L}\p{N}]+[line ends]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t number_signs_spaces(const struct words *words, size_t at, const char *line_ends)
+/* The common end: \p{N}{1,n}| ?[signs]+[line ends]*|\s*[\r\n]+|\s+(?!\S)|\s+, where signs are what is
+ * neither space nor letter nor numeral. */
+static size_t number_signs_spaces(const struct words *words, size_t at, unsigned signs, const char *line_ends)
 {
     size_t end = run_of(words, at, NUMBERS, words->kind->digits);
     if (end > at)
         return end;
-    end = spaced_run(words, at, REST);
+    end = spaced_run(words, at, signs);
     return end > at ? bytes_of(words, end, line_ends) : lines_or_spaces(words, at);
 }
 
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|... */
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[letters]+|..., where letters are \p{L}, or that and \p{M}.
+ */
 static size_t word_llama3(const struct words *words, size_t at)
 {
+    const struct pretokenizer *kind = words->kind;
+    unsigned marks = kind->marks ? MARKS : 0;
     size_t end = contraction(words, at, true);
     if (end > at)
         return end;
     struct character first = look(words, at);
-    size_t from = first.set & (LETTERS | NUMBERS) || byte_is(words, at, "\r\n") ? at : first.end;
-    end = run(words, from, LETTERS);
-    return end > from ? end : number_signs_spaces(words, at, "\r\n");
+    if (!(first.set & (LETTERS | NUMBERS)) && !byte_is(words, at, "\r\n"))
+        end = run(words, first.end, LETTERS | marks);
+    if (end > first.end)
+        return end;
+    end = run(words, at, LETTERS | marks);
+    return end > at ? end : number_signs_spaces(words, at, REST & ~marks, kind->bare_signs ? "" : "\r\n");
 }
 
 /* [capitals]*[smalls]+, letters without case being both: capitals give back what smalls need. `at`: none. */
@@ -237,7 +284,22 @@ static size_t word_cased(const struct words *words, size_t at)
         if (end > from)
             return words->kind->contractions ? contraction(words, end, true) : end;
     }
-    return number_signs_spaces(words, at, "\r\n/");
+    return number_signs_spaces(words, at, REST, "\r\n/");
+}
+
+/* " ?[^(\s|[.,!?…。，、।۔،])]+", whose parentheses and bar are in the set too. */
+static size_t word_bloom(const struct words *words, size_t at)
+{
+    static const uint32_t apart[] = {'(',    ')',    '|',    '.',    ',',   '!',   '?',
+                                     0x2026, 0x3002, 0xff0c, 0x3001, 0x964, 0x6d4, 0x60c};
+    size_t from = byte_is(words, at, " ") ? at + 1 : at, end = from;
+    for (struct character next = look(words, end); next.set & ~(unsigned)SPACES; next = look(words, end)) {
+        for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+            if (next.point == apart[i])
+                return end > from ? end : at;
+        end = next.end;
+    }
+    return end > from ? end : at;
 }
 
 static bool is_ascii_letter(const struct words *words, size_t at)
@@ -416,6 +478,8 @@ static size_t word(const struct words *words, size_t at)
         return word_llama3(words, at);
     case WORDS_CASED:
         return word_cased(words, at);
+    case WORDS_BLOOM:
+        return word_bloom(words, at);
     case WORDS_DEEPSEEK:
     case WORDS_STAGES:
         break;

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-enum word_family { WORDS_GPT2, WORDS_LLAMA3, WORDS_CASED, WORDS_DEEPSEEK, WORDS_STAGES };
+enum word_family { WORDS_GPT2, WORDS_LLAMA3, WORDS_CASED, WORDS_DEEPSEEK, WORDS_STAGES, WORDS_BLOOM };
 
 enum { WORD_STAGES_MOST = 6 };
 
@@ -18,6 +18,8 @@ struct pretokenizer {
     bool contractions; /* CASED: a word takes a contraction behind it */
     bool whole_words;  /* a word that is a token needs no merges */
     bool add_bos;      /* where the file does not say */
+    bool marks;        /* LLAMA3: marks are letters */
+    bool bare_signs;   /* LLAMA3: signs do not take the line ends behind them */
 };
 
 /* By name; NULL: unknown. */

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BYTES_MOST = 16 << 20 };
-
 struct source_location tokenizer_file(const struct gguf_header *header)
 {
     return (struct source_location){header->name, 0, 0};
@@ -191,10 +189,22 @@ struct tokenizer *tokenizer_new(struct arena *arena, struct diag *diag, const st
 
 /* ---- encoding ---- */
 
+static bool grow(struct encoder *encoder)
+{
+    enum { TOKENS_AT_FIRST = 256 };
+    size_t most = encoder->most > 0 ? 2 * encoder->most : TOKENS_AT_FIRST;
+    int *tokens = realloc(encoder->tokens, most * sizeof *tokens);
+    if (tokens == NULL)
+        return diag_error(encoder->diag, NOWHERE, "out of memory for %zu tokens", most);
+    encoder->tokens = tokens;
+    encoder->most = most;
+    return true;
+}
+
 bool encoder_add(struct encoder *encoder, int token)
 {
-    if (encoder->count == encoder->most)
-        return diag_error(encoder->diag, NOWHERE, "more tokens than the text has bytes");
+    if (encoder->count == encoder->most && !grow(encoder))
+        return false;
     encoder->tokens[encoder->count++] = token;
     encoder->after_unknown = false;
     return true;
@@ -208,13 +218,13 @@ static bool encode_part(struct encoder *encoder, size_t from, size_t to)
                                                      : tokenizer_bpe_encode(encoder, from, to);
 }
 
-/* User-defined tokens are cut out first, leftmost and longest; what is between them is the kind's. */
+/* Tokens of the cuts are taken out first, leftmost and longest; what is between them is the kind's. */
 static bool encode_parts(struct encoder *encoder)
 {
     const struct vocabulary *vocabulary = &encoder->tokenizer->vocabulary;
     size_t from = 0;
-    for (size_t at = 0; vocabulary->user_count > 0 && at < encoder->length;) {
-        int token = vocabulary_user(vocabulary, encoder->text + at, encoder->length - at);
+    for (size_t at = 0; encoder->cuts->count > 0 && at < encoder->length;) {
+        int token = vocabulary_cut(vocabulary, encoder->cuts, encoder->text + at, encoder->length - at);
         if (token < 0) {
             at++;
             continue;
@@ -230,15 +240,21 @@ static bool encode_parts(struct encoder *encoder)
 static bool encode(struct encoder *encoder)
 {
     const struct tokenizer *tokenizer = encoder->tokenizer;
-    encoder->most = encoder->length + 2; /* a token covers a byte at least, but for the first and last */
-    encoder->tokens = calloc(encoder->most, sizeof *encoder->tokens);
     if (tokenizer->has_unused)
         encoder->splits = calloc(tokenizer->vocabulary.count, sizeof *encoder->splits);
-    if (encoder->tokens == NULL || (tokenizer->has_unused && encoder->splits == NULL))
-        return diag_error(encoder->diag, NOWHERE, "out of memory for the tokens of %zu bytes",
-                          encoder->length);
+    if (tokenizer->has_unused && encoder->splits == NULL)
+        return diag_error(encoder->diag, NOWHERE, "out of memory for %zu tokens",
+                          tokenizer->vocabulary.count);
     return (!tokenizer->add_bos || encoder_add(encoder, tokenizer->bos)) && encode_parts(encoder) &&
            (!tokenizer->add_eos || encoder_add(encoder, tokenizer->eos));
+}
+
+static void warn_of_two_beginnings(const struct encoder *encoder)
+{
+    const struct tokenizer *tokenizer = encoder->tokenizer;
+    if (tokenizer->add_bos && encoder->count > 1 && encoder->tokens[1] == tokenizer->bos)
+        diag_warning(encoder->diag, NOWHERE,
+                     "the text begins with the beginning token, which the tokenizer adds too: there are two");
 }
 
 static bool keep(const struct encoder *encoder, struct arena *arena, int **tokens, size_t *count)
@@ -246,30 +262,40 @@ static bool keep(const struct encoder *encoder, struct arena *arena, int **token
     *tokens = ARENA_ARRAY(arena, int, encoder->count);
     if (*tokens == NULL)
         return diag_error(encoder->diag, NOWHERE, "out of memory for %zu tokens", encoder->count);
-    memcpy(*tokens, encoder->tokens, encoder->count * sizeof **tokens);
+    if (encoder->count > 0)
+        memcpy(*tokens, encoder->tokens, encoder->count * sizeof **tokens);
     *count = encoder->count;
     return true;
 }
 
 bool tokenizer_encode(const struct tokenizer *tokenizer, struct arena *arena, struct diag *diag,
-                      const char *text, size_t length, int **tokens, size_t *count)
+                      const char *text, size_t length, enum text_reading reading, int **tokens, size_t *count)
 {
     if (length > TEXT_BYTES_MOST)
         return diag_error(diag, NOWHERE, "the text has %zu bytes, expected at most %d", length,
                           TEXT_BYTES_MOST);
-    struct encoder encoder = {.tokenizer = tokenizer, .diag = diag, .text = text, .length = length};
+    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
+    struct encoder encoder = {.tokenizer = tokenizer,
+                              .diag = diag,
+                              .text = text,
+                              .length = length,
+                              .cuts =
+                                  reading == READ_CONTROL_TOKENS ? &vocabulary->special : &vocabulary->user};
     struct text normal = {0};
     if (tokenizer->kind == TOKENIZER_SPM) {
-        tokenizer_spm_normalise(tokenizer, text, length, &normal);
+        tokenizer_spm_normalise(text, length, &normal);
         encoder.text = normal.data;
         encoder.length = normal.length;
     }
     bool ok =
         (!normal.failed || diag_error(diag, NOWHERE, "out of memory for a text of %zu bytes", length)) &&
         encode(&encoder) && keep(&encoder, arena, tokens, count);
+    if (ok)
+        warn_of_two_beginnings(&encoder);
     free(encoder.tokens);
     free(encoder.splits);
     merger_free(&encoder.merger);
+    text_free(&encoder.part);
     text_free(&normal);
     return ok;
 }

@@ -24,24 +24,25 @@ static void byte_chars(short bytes[BYTE_CHARS])
         bytes[shows_itself((unsigned)byte) ? byte : next++] = (short)byte;
 }
 
-/* The bytes that characters stand for, in `out`, which has room for length; characters that stand for none
- * stay. */
-static size_t to_bytes(const short table[BYTE_CHARS], const char *chars, size_t length, char *out)
+/* The bytes that characters stand for, in `out`, which has room for length; it may be `chars`, which stays as
+ * it was then where one of them stands for none: -1. */
+static ptrdiff_t to_bytes(const short table[BYTE_CHARS], const char *chars, size_t length, char *out)
 {
-    size_t count = 0, size;
+    size_t size;
     for (size_t at = 0; at < length; at += size) {
         uint32_t point = utf8_decode(chars + at, length - at, &size);
-        if (point < BYTE_CHARS && table[point] >= 0) {
-            out[count++] = (char)table[point];
-        } else {
-            memmove(out + count, chars + at, size);
-            count += size;
-        }
+        if (point >= BYTE_CHARS || table[point] < 0)
+            return -1;
     }
+    ptrdiff_t count = 0;
+    for (size_t at = 0; at < length; at += size)
+        out[count++] = (char)table[utf8_decode(chars + at, length - at, &size)];
     return count;
 }
 
-/* Normal tokens become the bytes that they stand for, in place. */
+/* Normal tokens become the bytes that they stand for, in place. Those written in other characters (Command R
+ * has some, such as U+200D as it is) are never made by merges, and must not be taken for what spells the same
+ * bytes. */
 static void decode_tokens(struct vocabulary *vocabulary, const short table[BYTE_CHARS])
 {
     for (size_t i = 0; i < vocabulary->count; i++) {
@@ -49,7 +50,12 @@ static void decode_tokens(struct vocabulary *vocabulary, const short table[BYTE_
         if (token->type != TOKEN_NORMAL)
             continue;
         char *bytes = (char *)(uintptr_t)token->bytes; /* a copy that is ours */
-        token->length = (uint32_t)to_bytes(table, bytes, token->length, bytes);
+        ptrdiff_t count = to_bytes(table, bytes, token->length, bytes);
+        if (count < 0) {
+            token->type = TOKEN_UNUSED;
+            continue;
+        }
+        token->length = (uint32_t)count;
         if (token->length == 1 && vocabulary->byte_token[(unsigned char)bytes[0]] < 0)
             vocabulary->byte_token[(unsigned char)bytes[0]] = (int)i;
     }
@@ -101,7 +107,7 @@ static bool find_merge(void *context, const char *word, const struct symbol *lef
  * merges from or to them cannot happen. */
 static bool is_user(const struct vocabulary *vocabulary, const char *bytes, size_t length)
 {
-    int token = vocabulary_user(vocabulary, bytes, length);
+    int token = vocabulary_cut(vocabulary, &vocabulary->user, bytes, length);
     return token >= 0 && vocabulary->tokens[token].length == length;
 }
 
@@ -118,10 +124,13 @@ static bool read_merge(struct tokenizer *tokenizer, struct diag *diag, const str
     if (space == NULL || space + 1 == text + length)
         return diag_error(diag, tokenizer_file(header), "%s: merge %u: expected two tokens and a space", key,
                           rank);
-    size_t left = to_bytes(table, text, (size_t)(space - text), bytes);
-    size_t right = to_bytes(table, space + 1, length - (size_t)(space - text) - 1, bytes + left);
+    ptrdiff_t left = to_bytes(table, text, (size_t)(space - text), bytes);
+    ptrdiff_t right =
+        left < 0 ? -1 : to_bytes(table, space + 1, length - (size_t)(space - text) - 1, bytes + left);
+    if (right < 0)
+        return true; /* of characters that no text becomes */
     const char *parts[] = {bytes, bytes + left, bytes};
-    size_t lengths[] = {left, right, left + right};
+    size_t lengths[] = {(size_t)left, (size_t)right, (size_t)(left + right)};
     int ids[3];
     for (int i = 0; i < 3; i++) {
         ids[i] = vocabulary_find(&tokenizer->vocabulary, parts[i], lengths[i]);

@@ -36,11 +36,12 @@ struct encoder {
     struct diag *diag;
     const char *text; /* normalised */
     size_t length;
+    const struct token_set *cuts; /* tokens that are read from the text before words are */
     int *tokens;
     size_t count, most;
     struct merger merger;
     uint32_t *splits;   /* SPM: by unused token, bytes of its left part when it was made; NULL */
-    const char *word;   /* SPM: being merged */
+    struct text part;   /* SPM: what lies between cuts, with a space in front */
     bool after_unknown; /* SPM: the last token stands for unknown characters */
 };
 
@@ -53,13 +54,12 @@ bool tokenizer_bpe_read(struct tokenizer *tokenizer, struct arena *arena, struct
 bool tokenizer_spm_read(struct tokenizer *tokenizer, struct arena *arena, struct diag *diag,
                         const struct gguf_header *header);
 
-/* Encodes text[from, to), in which there is no user-defined token. */
+/* Encodes text[from, to), in which there is no token of the cuts. */
 bool tokenizer_bpe_encode(struct encoder *encoder, size_t from, size_t to);
 bool tokenizer_spm_encode(struct encoder *encoder, size_t from, size_t to);
 
-/* The text as SentencePiece sees it: a space in front, spaces as U+2581. */
-void tokenizer_spm_normalise(const struct tokenizer *tokenizer, const char *text, size_t length,
-                             struct text *out);
+/* The text as SentencePiece sees it: spaces as U+2581. */
+void tokenizer_spm_normalise(const char *text, size_t length, struct text *out);
 /* The other way: appends the bytes with U+2581 as spaces. */
 void tokenizer_spm_spaces(const char *bytes, size_t length, struct text *out);
 

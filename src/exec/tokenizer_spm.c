@@ -46,12 +46,12 @@ static bool read_byte(struct vocabulary *vocabulary, struct diag *diag, const st
     return true;
 }
 
-/* User-defined tokens are met in normalised text. Their spaces are as long as three bytes there. */
-static bool normalise_user(struct arena *arena, struct token *token)
+/* Tokens that are cut out of a text are met in its normal form. Their spaces are as long as three bytes
+ * there. */
+static bool normalise_token(struct arena *arena, struct token *token)
 {
     struct text out = {0};
-    for (uint32_t i = 0; i < token->length; i++)
-        text_addn(&out, token->bytes[i] == ' ' ? SPACE : &token->bytes[i], token->bytes[i] == ' ' ? 3 : 1);
+    tokenizer_spm_normalise(token->bytes, token->length, &out);
     if (out.length == token->length || out.failed) {
         bool ok = !out.failed;
         text_free(&out);
@@ -86,7 +86,9 @@ static bool read_tokens(struct tokenizer *tokenizer, struct arena *arena, struct
         struct token *token = &vocabulary->tokens[i];
         if (token->type == TOKEN_BYTE && !read_byte(vocabulary, diag, header, i))
             return false;
-        if (token->type == TOKEN_USER_DEFINED && !normalise_user(arena, token))
+        bool cut =
+            token->type == TOKEN_USER_DEFINED || token->type == TOKEN_CONTROL || token->type == TOKEN_UNKNOWN;
+        if (cut && !normalise_token(arena, token))
             return diag_error(diag, tokenizer_file(header), "out of memory for token %zu", i);
         tokenizer->has_unused = tokenizer->has_unused || token->type == TOKEN_UNUSED;
         if ((token->type == TOKEN_NORMAL || token->type == TOKEN_UNUSED) && space_inside(token))
@@ -142,10 +144,8 @@ bool tokenizer_spm_read(struct tokenizer *tokenizer, struct arena *arena, struct
 
 /* ---- spaces ---- */
 
-void tokenizer_spm_normalise(const struct tokenizer *tokenizer, const char *text, size_t length,
-                             struct text *out)
+void tokenizer_spm_normalise(const char *text, size_t length, struct text *out)
 {
-    text_addn(out, SPACE, tokenizer->space_prefix && length > 0 ? SPACE_BYTES : 0);
     for (size_t at = 0; at < length;) {
         const char *space = memchr(text + at, ' ', length - at);
         size_t plain = space == NULL ? length - at : (size_t)(space - text) - at;
@@ -263,13 +263,28 @@ static size_t word_end(const char *text, size_t from, size_t to)
     return at;
 }
 
-bool tokenizer_spm_encode(struct encoder *encoder, size_t from, size_t to)
+static bool encode_words(struct encoder *encoder, const char *text, size_t length)
 {
-    while (from < to) {
-        size_t end = encoder->tokenizer->words_apart ? word_end(encoder->text, from, to) : to;
-        if (!encode_word(encoder, encoder->text + from, end - from))
+    for (size_t from = 0; from < length;) {
+        size_t end = encoder->tokenizer->words_apart ? word_end(text, from, length) : length;
+        if (!encode_word(encoder, text + from, end - from))
             return false;
         from = end;
     }
     return true;
+}
+
+/* Each part between cuts is a text of its own, with a space in front, as in llama.cpp and Hugging Face's
+ * tokenizers. SentencePiece itself, which has no control tokens in texts, adds one a text. */
+bool tokenizer_spm_encode(struct encoder *encoder, size_t from, size_t to)
+{
+    struct text *part = &encoder->part;
+    if (!encoder->tokenizer->space_prefix)
+        return encode_words(encoder, encoder->text + from, to - from);
+    part->length = 0;
+    text_addn(part, SPACE, SPACE_BYTES);
+    text_addn(part, encoder->text + from, to - from);
+    if (part->failed)
+        return diag_error(encoder->diag, NOWHERE, "out of memory for a text of %zu bytes", to - from);
+    return encode_words(encoder, part->data, part->length);
 }

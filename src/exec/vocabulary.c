@@ -67,7 +67,7 @@ int vocabulary_find(const struct vocabulary *vocabulary, const char *bytes, size
     return -1;
 }
 
-/* ---- user-defined ---- */
+/* ---- cut out of a text ---- */
 
 static int compare(const struct token *a, const struct token *b)
 {
@@ -83,30 +83,46 @@ static int by_text(const void *a, const void *b, void *tokens)
     return order != 0 ? order : (one > other) - (one < other);
 }
 
-static void index_user(struct vocabulary *vocabulary)
+static bool in_set(const struct token *token, unsigned types)
 {
-    const struct token *tokens = vocabulary->tokens;
-    uint32_t *user = vocabulary->user;
-    if (vocabulary->user_count > 1)
-        qsort_r(user, vocabulary->user_count, sizeof *user, by_text, vocabulary->tokens);
-    size_t kept = 0, at = 0;
-    for (size_t i = 0; i < vocabulary->user_count; i++)
-        if (kept == 0 || compare(&tokens[user[kept - 1]], &tokens[user[i]]) != 0)
-            user[kept++] = user[i];
-    vocabulary->user_count = kept;
-    for (size_t byte = 0; byte <= 256; byte++) {
-        while (at < vocabulary->user_count && (unsigned char)tokens[user[at]].bytes[0] < byte)
-            at++;
-        vocabulary->user_from[byte] = at;
-    }
+    return token->length > 0 && types >> token->type & 1; /* converters leave holes without text */
 }
 
-/* The first of user[low, high) whose byte at `depth` is not below `byte`; all are longer than depth. */
-static size_t first_from(const struct vocabulary *vocabulary, size_t low, size_t high, size_t depth, int byte)
+/* The tokens of these types, 1 << each. false: memory. */
+static bool index_set(const struct vocabulary *vocabulary, struct arena *arena, struct token_set *set,
+                      unsigned types)
+{
+    struct token *tokens = vocabulary->tokens;
+    size_t found = 0, at = 0;
+    for (size_t i = 0; i < vocabulary->count; i++)
+        found += in_set(&tokens[i], types);
+    uint32_t *sorted = set->tokens = ARENA_ARRAY(arena, uint32_t, found);
+    if (sorted == NULL)
+        return false;
+    found = 0;
+    for (size_t i = 0; i < vocabulary->count; i++)
+        if (in_set(&tokens[i], types))
+            sorted[found++] = (uint32_t)i;
+    if (found > 1)
+        qsort_r(sorted, found, sizeof *sorted, by_text, tokens);
+    for (size_t i = 0; i < found; i++)
+        if (set->count == 0 || compare(&tokens[sorted[set->count - 1]], &tokens[sorted[i]]) != 0)
+            sorted[set->count++] = sorted[i];
+    for (size_t byte = 0; byte <= 256; byte++) {
+        while (at < set->count && (unsigned char)tokens[sorted[at]].bytes[0] < byte)
+            at++;
+        set->from[byte] = at;
+    }
+    return true;
+}
+
+/* The first of the set's [low, high) whose byte at `depth` is not below `byte`; all are longer than depth. */
+static size_t first_from(const struct vocabulary *vocabulary, const struct token_set *set, size_t low,
+                         size_t high, size_t depth, int byte)
 {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if ((unsigned char)vocabulary->tokens[vocabulary->user[middle]].bytes[depth] < byte)
+        if ((unsigned char)vocabulary->tokens[set->tokens[middle]].bytes[depth] < byte)
             low = middle + 1;
         else
             high = middle;
@@ -114,15 +130,16 @@ static size_t first_from(const struct vocabulary *vocabulary, size_t low, size_t
     return low;
 }
 
-int vocabulary_user(const struct vocabulary *vocabulary, const char *bytes, size_t length)
+int vocabulary_cut(const struct vocabulary *vocabulary, const struct token_set *set, const char *bytes,
+                   size_t length)
 {
     if (length == 0)
         return -1;
     unsigned char first = (unsigned char)bytes[0];
-    size_t low = vocabulary->user_from[first], high = vocabulary->user_from[first + 1], depth = 1;
+    size_t low = set->from[first], high = set->from[first + 1], depth = 1;
     int longest = -1;
     while (low < high) { /* those that share the first `depth` bytes with ours */
-        uint32_t token = vocabulary->user[low];
+        uint32_t token = set->tokens[low];
         if (vocabulary->tokens[token].length == depth) {
             longest = (int)token;
             low++;
@@ -130,8 +147,8 @@ int vocabulary_user(const struct vocabulary *vocabulary, const char *bytes, size
         if (depth == length)
             break;
         int byte = (unsigned char)bytes[depth];
-        low = first_from(vocabulary, low, high, depth, byte);
-        high = first_from(vocabulary, low, high, depth, byte + 1);
+        low = first_from(vocabulary, set, low, high, depth, byte);
+        high = first_from(vocabulary, set, low, high, depth, byte + 1);
         depth++;
     }
     return longest;
@@ -146,22 +163,16 @@ bool vocabulary_index(struct vocabulary *vocabulary, struct arena *arena, struct
     while (vocabulary->slot_count < 2 * vocabulary->count)
         vocabulary->slot_count *= 2;
     vocabulary->slots = ARENA_ARRAY(arena, struct text_slot, vocabulary->slot_count);
-    for (size_t i = 0; i < vocabulary->count; i++)
-        vocabulary->user_count += vocabulary->tokens[i].type == TOKEN_USER_DEFINED;
-    vocabulary->user = ARENA_ARRAY(arena, uint32_t, vocabulary->user_count);
-    if (vocabulary->slots == NULL || vocabulary->user == NULL)
+    const unsigned user = 1u << TOKEN_USER_DEFINED,
+                   special = user | 1u << TOKEN_CONTROL | 1u << TOKEN_UNKNOWN;
+    if (vocabulary->slots == NULL || !index_set(vocabulary, arena, &vocabulary->user, user) ||
+        !index_set(vocabulary, arena, &vocabulary->special, special))
         return diag_error(diag, in(file), "out of memory for %zu tokens", vocabulary->count);
-    vocabulary->user_count = 0;
     for (size_t i = 0; i < vocabulary->count; i++) {
         const struct token *token = &vocabulary->tokens[i];
-        if (token->length == 0)
-            continue; /* converters leave holes so */
-        if (token->type == TOKEN_USER_DEFINED)
-            vocabulary->user[vocabulary->user_count++] = (uint32_t)i;
-        else if ((token->type == TOKEN_NORMAL || (unused && token->type == TOKEN_UNUSED)) &&
-                 !add_text(vocabulary, diag, file, (uint32_t)i))
+        if (in_set(token, 1u << TOKEN_NORMAL | (unsigned)unused << TOKEN_UNUSED) &&
+            !add_text(vocabulary, diag, file, (uint32_t)i))
             return false;
     }
-    index_user(vocabulary);
     return true;
 }

@@ -30,15 +30,21 @@ struct text_slot {
     uint32_t hash, next; /* next: token + 1, 0: free */
 };
 
+/* Tokens that are cut out of a text where it spells them. */
+struct token_set {
+    uint32_t *tokens; /* sorted by text */
+    size_t count;
+    size_t from[257]; /* where those begin that begin with a byte */
+};
+
 struct vocabulary {
     struct token *tokens;
     size_t count;
     struct text_slot *slots; /* of normal and unused tokens' texts; a power of two of them */
     size_t slot_count;
-    uint32_t *user; /* user-defined tokens, sorted by text */
-    size_t user_count;
-    size_t user_from[257]; /* where those begin that begin with a byte */
-    int byte_token[256];   /* the token of a single byte; -1: none */
+    struct token_set user;    /* user-defined tokens */
+    struct token_set special; /* those, control tokens and unknown ones */
+    int byte_token[256];      /* the token of a single byte; -1: none */
 };
 
 /* Indexes tokens and count, which are set: normal tokens, with `unused` also those. Of equal texts the
@@ -49,8 +55,9 @@ bool vocabulary_index(struct vocabulary *vocabulary, struct arena *arena, struct
 /* The normal (or unused) token of a text; -1: none. */
 int vocabulary_find(const struct vocabulary *vocabulary, const char *bytes, size_t length);
 
-/* The longest user-defined token that the bytes begin with; -1: none. */
-int vocabulary_user(const struct vocabulary *vocabulary, const char *bytes, size_t length);
+/* The longest token of one of the vocabulary's sets that the bytes begin with; -1: none. */
+int vocabulary_cut(const struct vocabulary *vocabulary, const struct token_set *set, const char *bytes,
+                   size_t length);
 
 /* For tables of our own: spreads all bits. */
 uint64_t hash_bytes(const char *bytes, size_t length);

@@ -110,8 +110,43 @@ for binding in OMP_PROC_BIND=true OMP_PROC_BIND=close OMP_PLACES=cores; do
     unset "${binding%%=*}"
 done
 
+# texts, and the control tokens in them: byte-bpe has <|endoftext|>
+accepts quantize tests/models/tiny-llama.yaml "$work/bpe.gguf" --weights q8_0 --random-seed 1 \
+    --tokenizer tests/models/byte-bpe.gguf
+words="run -m $work/bpe.gguf --threads 1 --output 1 --json"
+accepts $words --text 'the'
+one=$(field "['prompt_tokens']")
+accepts $words --text 'the<|endoftext|>the'
+spelled=$(field "['prompt_tokens']")
+check "control tokens are text" [ "$spelled" -gt $((2 * one + 1)) ]
+accepts $words --special --text 'the<|endoftext|>the'
+check "and read when asked for" is "['prompt_tokens']" $((2 * one + 1))
+printf 'the<|endoftext|>the' >"$work/prompt.txt"
+accepts $words --text-file "$work/prompt.txt"
+check "a file's text is the same" is "['prompt_tokens']" "$spelled"
+accepts $words --text-file "$work/prompt.txt" --special
+check "with control tokens too" is "['prompt_tokens']" $((2 * one + 1))
+printf 'a\000b\n' >"$work/prompt.txt"
+accepts $words --text-file "$work/prompt.txt"
+check "NUL and line ends are bytes of it" is "['prompt_tokens']" 4
+: >"$work/prompt.txt"
+refuses '--text-file: no tokens' $words --text-file "$work/prompt.txt"
+refuses '/no/such.txt' $words --text-file /no/such.txt
+head -c 16777217 /dev/zero >"$work/prompt.txt"
+refuses 'prompt.txt' $words --text-file "$work/prompt.txt"
+rm "$work/prompt.txt"
+refuses 'give one of them' $words --text a --text-file b
+refuses 'give one of them' $words --text-file b --prompt 4
+refuses '--special is about a prompt' $words --special --prompt 4
+refuses '--special is about a prompt' $tiny --special
+accepts quantize tests/models/tiny-llama.yaml "$work/pieces.gguf" --weights q8_0 --random-seed 1 \
+    --tokenizer tests/models/sentencepiece.gguf
+run run -m "$work/pieces.gguf" --threads 1 --output 1 --special --text '<s>the'
+check "two first tokens are said" warns 'begins with the beginning token'
+
 # what is refused
 refuses 'run which model?' run
+refuses '--text-file: random weights have no tokenizer' $tiny --text-file hello
 refuses 'unknown model "no-such-model"' run -m no-such-model
 refuses '--text: random weights have no tokenizer' $tiny --text hello
 refuses 'give one of them' $tiny --token-ids 1 --prompt 4

@@ -188,8 +188,8 @@ static const char *pieces(const struct tokenizer *tokenizer, const char *text)
     int *tokens = NULL;
     size_t count = 0;
     struct text out = {0};
-    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, strlen(text), &tokens, &count), "%s",
-              diag_first_error(&diag));
+    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, strlen(text), READ_LITERALLY, &tokens, &count),
+              "%s", diag_first_error(&diag));
     text_add(&out, "");
     for (size_t i = 0; i < count; i++) {
         text_add(&out, i > 0 ? "|" : "");
@@ -200,16 +200,21 @@ static const char *pieces(const struct tokenizer *tokenizer, const char *text)
     return joined;
 }
 
-static const char *ids(const struct tokenizer *tokenizer, const char *text)
+static const char *ids_read(const struct tokenizer *tokenizer, const char *text, enum text_reading reading)
 {
     int *tokens = NULL;
     size_t count = 0;
     const char *out = "";
-    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, strlen(text), &tokens, &count), "%s",
+    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, strlen(text), reading, &tokens, &count), "%s",
               diag_first_error(&diag));
     for (size_t i = 0; i < count; i++)
         out = arena_printf(arena, "%s%s%d", out, i > 0 ? " " : "", tokens[i]);
     return out;
+}
+
+static const char *ids(const struct tokenizer *tokenizer, const char *text)
+{
+    return ids_read(tokenizer, text, READ_LITERALLY);
 }
 
 static void expect_pieces(const struct tokenizer *tokenizer, const char *text, const char *expected)
@@ -323,6 +328,24 @@ Test(exec_tokenizer, contractions_of_gpt_2_are_small)
 Test(exec_tokenizer, contractions_of_llama_3_are_of_any_case)
 {
     contractions("llama3", "i|'s|o", "I|'S|O");
+}
+
+/* (?i:'s) takes the long s, which is s in another case, as Hugging Face's and OpenAI's engines have it. */
+Test(exec_tokenizer, contractions_with_a_long_s)
+{
+    bytes_visible();
+    merge("Å", "¿");
+    merge("'", "Å¿");
+    merge("'Å¿", "o");
+    expect_pieces(bpe("llama3"), "I'ſo", "I|'ſ|o");
+}
+
+Test(exec_tokenizer, contractions_of_small_letters_have_no_long_s)
+{
+    bytes_visible();
+    merge("Å", "¿");
+    merge("Å¿", "o");
+    expect_pieces(bpe("gpt-2"), "I'ſo", "I|'|ſo");
 }
 
 /* GPT-4o: a contraction belongs to the word before it, so that merges reach over the apostrophe. */
@@ -507,8 +530,96 @@ Test(exec_tokenizer, a_byte_that_is_missing)
     size_t count;
     token("a", NORMAL, 0);
     struct tokenizer *tokenizer = bpe("gpt-2");
-    cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "aab", 3, &tokens, &count));
+    cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "aab", 3, READ_LITERALLY, &tokens, &count));
     cr_expect_str_eq(diag_first_error(&diag), "error: the text's byte 2 is 0x62, which no token stands for");
+}
+
+static void marks(const char *pre, const char *expected)
+{
+    bytes_visible();
+    merge("Ì", "ģ");
+    merge("a", "Ìģ");
+    merge("Ìģ", "a");
+    merge("!", "Ìģ");
+    merge(".", "Ċ");
+    expect_pieces(bpe(pre), "a\u0301a!\u0301.\n", expected);
+}
+
+Test(exec_tokenizer, marks_are_signs_to_qwen2)
+{
+    marks("qwen2", "a|\u0301a|!\u0301|.\n");
+}
+
+Test(exec_tokenizer, marks_are_letters_to_qwen35)
+{
+    marks("qwen35", "a\u0301|a|!\u0301|.\n");
+}
+
+Test(exec_tokenizer, marks_alone_are_letters_to_qwen35)
+{
+    bytes_visible();
+    merge("Ì", "ģ");
+    merge("1", "Ìģ");
+    merge("Ìģ", "!");
+    expect_pieces(bpe("qwen35"), "1\u0301!", "1|\u0301|!");
+}
+
+Test(exec_tokenizer, line_ends_are_apart_from_signs_to_seed_coder)
+{
+    marks("seed-coder", "a|\u0301a|!\u0301|.|\n");
+}
+
+Test(exec_tokenizer, words_of_bloom)
+{
+    bytes_visible();
+    merge("a", "1");
+    merge("a1", "$");
+    merge("Ġ", "b");
+    merge(",", "Ġ");
+    merge("Ġ", "Ġ");
+    merge(",", "(");
+    merge("]", "Ċ");
+    struct tokenizer *tokenizer = bpe("bloom");
+    expect_pieces(tokenizer, "a1$ b, c", "a1$| b|,| |c");
+    expect_pieces(tokenizer, "a  b,(]\n", "a| | b|,(|]|\n");
+    expect_pieces(tokenizer, ",  ", ", | "); /* what no word takes stays together */
+}
+
+/* Command R's vocabulary has some characters as they are in front of the tokens that merges make. */
+Test(exec_tokenizer, tokens_of_characters_that_are_no_bytes)
+{
+    token("中", NORMAL, 0);
+    token("a中", NORMAL, 0);
+    bytes_visible();
+    merge("ä", "¸");
+    merge("ä¸", "Ń");
+    string(&file.merges, "a 中");
+    file.merge_count++;
+    struct tokenizer *tokenizer = bpe("llama-bpe");
+    cr_expect_str_eq(ids(tokenizer, "中"), "259");
+    cr_expect_str_eq(ids(tokenizer, "a中"), "99 259");
+    struct text out = {0};
+    tokenizer_decode(tokenizer, 1, &out);
+    cr_expect_str_eq(out.data, "a中");
+    text_free(&out);
+}
+
+Test(exec_tokenizer, control_tokens_are_read_when_asked_for)
+{
+    bytes_visible();
+    token("<|a|>", CONTROL, 0);
+    token("<|a|>b", CONTROL, 0);
+    token("|>b<", USER, 0);
+    token("<unk>", UNKNOWN, 0);
+    token("[gone]", UNUSED, 0);
+    struct tokenizer *tokenizer = bpe("gpt-2");
+    cr_expect_str_eq(ids(tokenizer, "<|a|>b<"), "60 124 97 258"); /* the user-defined one alone */
+    cr_expect_str_eq(ids_read(tokenizer, "<|a|>b<", READ_CONTROL_TOKENS), "257 60");
+    cr_expect_str_eq(ids_read(tokenizer, "x<|a|><|a|", READ_CONTROL_TOKENS), "120 256 60 124 97 124");
+    cr_expect_str_eq(ids_read(tokenizer, "|>b<unk>", READ_CONTROL_TOKENS), "258 117 110 107 62");
+    cr_expect_str_eq(ids_read(tokenizer, "<unk>[", READ_CONTROL_TOKENS), "259 91");
+    cr_expect_str_eq(ids_read(tokenizer, "[gone]", READ_CONTROL_TOKENS), "91 103 111 110 101 93");
+    cr_expect_str_eq(ids_read(tokenizer, "", READ_CONTROL_TOKENS), "");
 }
 
 /* ---- SentencePiece ---- */
@@ -604,9 +715,24 @@ Test(exec_tokenizer, user_defined_pieces_do_not_merge)
     token("a<", NORMAL, -1);
     token("<s>x", NORMAL, -1);
     struct tokenizer *tokenizer = spm();
-    expect_pieces(tokenizer, "a<b c>d", "| |a|<b c>|d");
+    expect_pieces(tokenizer, "a<b c>d", "| |a|<b c>| |d");
     expect_pieces(tokenizer, "<s>", "| |<|s|>"); /* by bytes: control tokens are not read from text */
     cr_expect_eq(tokenizer_end(tokenizer), 2);
+}
+
+Test(exec_tokenizer, control_tokens_among_pieces)
+{
+    spm_letters();
+    uint32_t space = file.token_count - 1;
+    uint32_t word = token("▁a", NORMAL, -2), end = token("<end of it>", CONTROL, 0);
+    struct tokenizer *tokenizer = spm();
+    cr_expect_str_eq(ids_read(tokenizer, "a</s>a<end of it> a", READ_CONTROL_TOKENS),
+                     arena_printf(arena, "1 %u 2 %u %u %u %u", word, word, end, space, word));
+    cr_expect_eq(diag.warnings, 0);
+    cr_expect_str_eq(ids_read(tokenizer, "<s>a", READ_CONTROL_TOKENS), arena_printf(arena, "1 1 %u", word));
+    cr_expect_eq(diag.warnings, 1);
+    cr_expect_str_eq(diag.first->text, "the text begins with the beginning token, which the tokenizer adds "
+                                       "too: there are two");
 }
 
 /* ---- round trips ---- */
@@ -642,7 +768,7 @@ static void round_trips(const struct tokenizer *tokenizer, const char *front)
         size_t length = random_text(text, sizeof text), count = 0;
         int *tokens = NULL;
         struct text back = {0};
-        cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, length, &tokens, &count));
+        cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, length, READ_LITERALLY, &tokens, &count));
         text_add(&back, "");
         for (size_t t = 0; t < count; t++)
             tokenizer_decode(tokenizer, tokens[t], &back);
@@ -709,8 +835,17 @@ Test(exec_tokenizer, round_trips_of_sentencepiece)
     token("▁the", NORMAL, -3);
     token("▁▁", NORMAL, -4);
     token("中文", NORMAL, -5);
-    token("<u>", USER, 0);
     round_trips(spm(), " ");
+}
+
+Test(exec_tokenizer, round_trips_of_sentencepiece_without_a_space_in_front)
+{
+    spm_letters();
+    token("the", NORMAL, -2);
+    token("▁the", NORMAL, -3);
+    token("<u>", USER, 0);
+    pair_bool("tokenizer.ggml.add_space_prefix", false);
+    round_trips(spm(), "");
 }
 
 /* ---- the plain algorithm ---- */
@@ -827,7 +962,7 @@ static void expect_quick(const struct tokenizer *tokenizer, const char *part)
     for (size_t i = 0; i < LENGTH; i++)
         text[i] = part[i % length];
     clock_t begin = clock();
-    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, LENGTH, &tokens, &count));
+    cr_assert(tokenizer_encode(tokenizer, arena, &diag, text, LENGTH, READ_LITERALLY, &tokens, &count));
     double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
     cr_expect_lt(seconds, 20, "\"%s\" over and over took %g s", part, seconds);
     cr_expect_gt(count, 1);
@@ -1109,7 +1244,7 @@ Test(exec_tokenizer, characters_without_a_token_or_bytes)
     token("a", NORMAL, 0);
     token("b", NORMAL, 0);
     struct tokenizer *tokenizer = spm();
-    cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "a", 1, &tokens, &count));
+    cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "a", 1, READ_LITERALLY, &tokens, &count));
     cr_expect_str_eq(diag_first_error(&diag), "error: the text holds byte 0xe2, which no token stands for");
 }
 
@@ -1137,7 +1272,8 @@ Test(exec_tokenizer, texts_too_long)
     size_t count;
     bytes_visible();
     struct tokenizer *tokenizer = bpe("gpt-2");
-    cr_expect_not(tokenizer_encode(tokenizer, arena, &diag, "", (16 << 20) + 1, &tokens, &count));
+    cr_expect_not(
+        tokenizer_encode(tokenizer, arena, &diag, "", (16 << 20) + 1, READ_LITERALLY, &tokens, &count));
     cr_expect_str_eq(diag_first_error(&diag),
                      "error: the text has 16777217 bytes, expected at most 16777216");
 }
