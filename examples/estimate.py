@@ -36,6 +36,7 @@ class Question(ctypes.Structure):
         + [(name, ctypes.c_char_p) for name in ("weights", "activations", "kv")]
         + [("techniques", ctypes.POINTER(ctypes.c_char_p)), ("technique_count", ctypes.c_size_t)]
         + [("settings", ctypes.POINTER(ctypes.c_char_p)), ("setting_count", ctypes.c_size_t)]
+        + [("threads", ctypes.c_int)]
     )
 
 

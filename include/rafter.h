@@ -68,6 +68,7 @@ typedef struct {
     size_t technique_count;
     const char *const *settings; /* "key=value", as --set */
     size_t setting_count;
+    int threads; /* cores at work of each device, one thread a core; 0: all */
 } rafter_question;
 
 #define RAFTER_QUESTION_INIT                                                                                 \

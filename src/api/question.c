@@ -42,6 +42,7 @@ static bool to_question(struct arena *arena, struct diag *diag, const rafter_que
         .software = from->software,
         .workload = from->workload,
         .devices = from->devices,
+        .threads = from->threads,
         .parallel = {.tp = from->tp,
                      .pp = from->pp,
                      .ep = from->ep,
@@ -58,6 +59,9 @@ static bool to_question(struct arena *arena, struct diag *diag, const rafter_que
     if (from->devices < 0)
         return diag_error(diag, NOWHERE, "devices: found %d, expected 1 or more, or 0 for the default",
                           from->devices);
+    if (from->threads < 0)
+        return diag_error(diag, NOWHERE, "threads: found %d, expected 1 or more, or 0 for all cores",
+                          from->threads);
     if (!copy_list(arena, from->techniques, from->technique_count, &question->techniques))
         return diag_error(diag, NOWHERE, "techniques: a name is NULL, or there are more than 4096");
     if (!copy_list(arena, from->settings, from->setting_count, &question->settings))

@@ -91,7 +91,7 @@ void conv_cost(const struct prepared_op *prepared, const struct segment *segment
     }
     double *use = cost->use, *floor = cost->floor;
     use[RESOURCE_VECTOR] = floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    if (target->software->scan_recurrences && sums.sequences > 1) /* weights are turned for each sequence */
+    if (target->software->scan_recurrences && sums.sequences > 1) /* weights are read again for each sequence */
         bytes += (sums.sequences - 1) * conv->weight_bytes;
     use[RESOURCE_CACHE] = bytes / conv->cache_rate;
     floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;

@@ -81,9 +81,10 @@ static size_t add_type(struct measuring *measuring, enum weight_type type, struc
 {
     static const size_t cold[][2] = {{2048, 2048}, {3072, 1024}, {2048, 5632},
                                      {4096, 4096}, {8192, 2560}, {1024, 3072}};
-    /* as routers, gates, and Mamba's dt have them; the last caches keep all layers' */
-    static const size_t kept[][2] = {{512, 2048}, {2048, 1024}, {32, 1024},
-                                     {80, 1536},  {256, 2048},  {1536, 48}};
+    /* as routers, gates, Mamba's dt and latent attention's heads have them; the last caches keep all layers'
+     */
+    static const size_t kept[][2] = {{512, 2048}, {2048, 1024}, {32, 1024}, {80, 1536},
+                                     {256, 2048}, {1536, 48},   {8192, 128}};
     static const int rows[] = {1, 2, 4, 8, 20, 100, 330}, few[] = {1, 4, 100};
     bool quick = measuring->options.quick;
     size_t count = 0;

@@ -8,7 +8,7 @@
 #include "exec/kernels/blocks.h"
 #include "exec/kernels/gemm.h"
 #include "exec/probe/rates.h"
-#include "tests/support/other_gemm.h"
+#include "support/other_gemm.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
-#include "tests/support/other_gemm.h"
+#include "other_gemm.h"
 
 #include <dlfcn.h>
 #include <math.h>
 #include <omp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

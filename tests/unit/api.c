@@ -166,6 +166,23 @@ Test(api, an_older_question_is_shorter)
     cr_expect_eq(whole.ttft_s, shorter.ttft_s);
 }
 
+/* On a CPU fewer cores compute for longer; a GPU has no cores to leave out. */
+Test(api, threads)
+{
+    rafter_question q = question();
+    rafter_answer all, some;
+    q.model = "tinyllama-1.1b";
+    q.device = "epyc-9654";
+    q.software = "llama-cpp";
+    q.weights = q.kv = NULL;
+    cr_assert_eq(rafter_estimate(handle, &q, &all), RAFTER_OK, "%s", rafter_error(handle));
+    q.threads = 8;
+    cr_assert_eq(rafter_estimate(handle, &q, &some), RAFTER_OK, "%s", rafter_error(handle));
+    cr_expect_gt(some.ttft_s, 2 * all.ttft_s);
+    q.threads = -1;
+    expect_error(&q, "threads: found -1");
+}
+
 Test(api, a_plan_answers_as_the_question_does)
 {
     rafter_question q = question();
