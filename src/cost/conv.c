@@ -8,12 +8,12 @@
  * and long ones the time in which such blocks follow each other through the device, which units and clock
  * set as they set the shared cache's rate. Decoding (causal_conv1d_update) has one token and no loop.
  * On cores that keep rows of their own (own_rows) the loop is on the same lanes as its loads: bytes from the
- * shared cache and multiply-adds take turns.
+ * shared cache and lane FLOPs, SiLU's among them, at eps of the lanes' rate take turns.
  * Bytes: inputs, outputs, weights, and the last width - 1 inputs of each sequence, read where there is a
  * past. */
 #include "cost/prepared.h"
 
-enum { BLOCK_TOKENS = 8 };
+enum { BLOCK_TOKENS = 8, SILU_FLOPS = 20 }; /* lane FLOPs: those of an exponential and four more */
 
 bool conv_prepare(struct prepared_op *prepared, struct diag *diag, const struct graph *graph)
 {
@@ -32,6 +32,12 @@ bool conv_prepare(struct prepared_op *prepared, struct diag *diag, const struct 
     double each = element_bytes_each(type), scalars[SCALARS_MOST];
     prepared_scalars(prepared, scalars);
     conv->token_flops = 2 * work->width * work->channels;
+    conv->lane_rate = target->vector_flops;
+    conv->token_lanes = conv->token_flops;
+    if (target->device->class == CLASS_CPU) { /* others have units for SiLU beside the lanes */
+        conv->lane_rate *= efficiency(scalars[CONV_EPS]);
+        conv->token_lanes += SILU_FLOPS * work->channels;
+    }
     conv->token_bytes = 2 * work->channels * each;
     conv->weight_bytes = work->channels * work->width * each;
     conv->state_bytes = op->cache != BUFFER_NONE ? buffer_token_bytes(&graph->buffers[op->cache])
@@ -90,8 +96,10 @@ void conv_cost(const struct prepared_op *prepared, const struct segment *segment
         return;
     }
     double *use = cost->use, *floor = cost->floor;
-    use[RESOURCE_VECTOR] = floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    if (target->software->scan_recurrences && sums.sequences > 1) /* weights are read again for each sequence */
+    use[RESOURCE_VECTOR] = sums.tokens * conv->token_lanes / conv->lane_rate;
+    floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
+    if (target->software->scan_recurrences &&
+        sums.sequences > 1) /* weights are read again for each sequence */
         bytes += (sums.sequences - 1) * conv->weight_bytes;
     use[RESOURCE_CACHE] = bytes / conv->cache_rate;
     floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;

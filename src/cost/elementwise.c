@@ -58,6 +58,7 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     const struct stream_work *work = &prepared->op->stream;
     stream->written_bytes = element_row_bytes(&work->write_type, work->written);
     stream->in_place_bytes = element_row_bytes(&work->write_type, work->in_place);
+    stream->repeated = target->repeated && !work->produced;
     set_row_bytes(stream, prepared->op, graph);
 }
 
@@ -71,19 +72,25 @@ static double kept_bytes(double capacity, double touched, bool repeated)
 }
 
 /* s through caches at their full rates. Resident rows come from the nearest level that holds what they touch;
- * a row written where it was read counts once. */
+ * a row written where it was read counts once. Products are dealt to cores by columns, streams by rows: of
+ * what the operator before has left in the cores' own caches a core finds its own part there, and the others'
+ * behind the shared cache. */
 static double cache_seconds(const struct target *target, const struct stream_cost *stream, double rows,
                             double bytes, double resident)
 {
     if (target->own_count == 0)
         return bytes / target->cache_bandwidth;
     double written = rows * stream->written_bytes, touched = resident - rows * stream->in_place_bytes;
-    double left = touched, seconds = 0;
+    double read = touched > 0 ? (resident - written) / touched : 0;
+    double mine = stream->repeated ? 1 : 1 - read * (1 - 1.0 / target->units);
+    double left = touched, nearer = 0, seconds = 0;
     for (int i = 0; i < target->own_count; i++) {
         const struct own_cache *own = &target->own[i];
-        double here = greater(kept_bytes(own->capacity, touched, target->repeated) - (touched - left), 0);
+        double kept = greater(kept_bytes(own->capacity, touched, stream->repeated), nearer);
+        double here = mine * (kept - nearer);
         double part = touched > 0 ? here / touched : 0;
         seconds += here / own->bandwidth + part * written * own->write_back;
+        nearer = kept;
         left -= here;
     }
     double part = touched > 0 ? left / touched : 0;

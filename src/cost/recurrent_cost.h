@@ -26,9 +26,10 @@ struct recurrent_cost {
 
 struct conv_cost {
     double token_flops, token_bytes;
+    double token_lanes; /* FLOPs as long as the lanes take */
     double state_bytes; /* one sequence */
     double weight_bytes;
-    double fixed, row, memory_rate, cache_rate;
+    double fixed, row, memory_rate, cache_rate, lane_rate;
 };
 
 /* Memory bytes of an operator that runs over and over on `footprint` bytes and moves `bytes`. An LRU-like

@@ -19,6 +19,7 @@ struct stream_cost {
     double written_bytes, in_place_bytes; /* a row; of the first, those that were read there */
     double beta;
     double values_row; /* written, of a row */
+    bool repeated;     /* on operands that the run before has left */
 };
 
 void stream_prepare(struct prepared_op *prepared, const struct graph *graph);

@@ -1,6 +1,7 @@
 /* Rows of elementwise.csv: norms, activations, RoPE, sums: `rows` rows, of each of which `read` values are
- * read, `written` written, and `flops` lane FLOPs done, as graph/ counts them; operands as the operator
- * before has left them, in the caches as far as they fit. */
+ * read, `written` written, and `flops` lane FLOPs done, as graph/ counts them; operands as the run
+ * before has left them, in the caches as far as they fit, or, where `produced` is 1, as the operator before
+ * in a model leaves them: written by any core. */
 #include "fit/sample_row.h"
 
 #include <string.h>
@@ -18,6 +19,8 @@ static void read_elementwise(struct sample_row *row)
         op->stream.exponentials = row_number(row, "exponentials", 0);
     if (row_text(row, "in_place")[0] != '\0')
         op->stream.in_place = row_number(row, "in_place", 0);
+    if (row_text(row, "produced")[0] != '\0')
+        op->stream.produced = row_number(row, "produced", 0) > 0;
     op->rows_factor = 1;
     if (read + written < 1)
         row_skip(row, "an operator that moves nothing");

@@ -180,6 +180,7 @@ struct stream_work {
     double clocks;        /* a row: of a unit, with all of them at work on it */
     double start_clocks;  /* before its first row, besides the usual start: kernels of several phases */
     double fixed_read_bytes_each;
+    bool produced; /* by the operator before, in a benchmark too that repeats this one */
     struct element_type read_type;
     struct element_type write_type;
 };

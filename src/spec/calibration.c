@@ -160,16 +160,18 @@ const struct family_declaration families[FAMILY_COUNT] = {
              [RECURRENT_SCAN] = EFFICIENCY("scan", "share of the lanes' rate reached token by token"),
          },
          7},
-    [FAMILY_CONV] = {"conv",
-                     {
-                         [CONV_T0] = OVERHEAD("t0", "fixed time of one kernel"),
-                         [CONV_BETA] = EFFICIENCY("beta", "share of main memory's bandwidth that is reached"),
-                         [CONV_LAMBDA] = EFFICIENCY_FROM(
-                             "lambda", 0.3, "share of the shared cache's bandwidth that is reached"),
-                         [CONV_ROW] = OVERHEAD_FROM("row", 0.3e-6,
-                                                    "time of one token in a block's loop over its tokens"),
-                     },
-                     4},
+    [FAMILY_CONV] =
+        {"conv",
+         {
+             [CONV_T0] = OVERHEAD("t0", "fixed time of one kernel"),
+             [CONV_BETA] = EFFICIENCY("beta", "share of main memory's bandwidth that is reached"),
+             [CONV_LAMBDA] =
+                 EFFICIENCY_FROM("lambda", 0.3, "share of the shared cache's bandwidth that is reached"),
+             [CONV_ROW] = OVERHEAD_FROM("row", 0.3e-6, "time of one token in a block's loop over its tokens"),
+             [CONV_EPS] = EFFICIENCY(
+                 "eps", "share of the lanes' rate that cores reach, who have no units for exponentials"),
+         },
+         5},
     [FAMILY_ELEMENTWISE] = {"elementwise",
                             {
                                 [ELEMENTWISE_T0] = OVERHEAD("t0", "fixed time of one kernel"),

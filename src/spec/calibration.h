@@ -71,7 +71,7 @@ enum recurrent_scalar {
     RECURRENT_LAMBDA,
     RECURRENT_SCAN
 };
-enum conv_scalar { CONV_T0, CONV_BETA, CONV_LAMBDA, CONV_ROW };
+enum conv_scalar { CONV_T0, CONV_BETA, CONV_LAMBDA, CONV_ROW, CONV_EPS };
 /* Transfers have the first three. */
 enum link_scalar {
     LINK_T0,

@@ -13,7 +13,10 @@ struct stream_kernel {
     bool by_value; /* threads share values, not rows */
     /* of one row: values read and written and FLOPs, as graph/ counts them */
     double read, written, flops, exponentials, in_place; /* for each value of the row's width */
+    unsigned produced;                                   /* the operands that the operator before writes */
 };
+
+enum { PRODUCED_X = 1, PRODUCED_SECOND = 2, PRODUCED_Y = 4 };
 
 struct stream_shape {
     const struct stream_kernel *kernel;
@@ -42,12 +45,13 @@ static void add_values(const struct measuring *measuring, const struct stream_sh
     add_scaled(measuring->isa, measuring->x + from, 1e-6F, to - from, measuring->y + from);
 }
 
+/* In place, as the runner does. */
 static void activate_values(const struct measuring *measuring, const struct stream_shape *shape, size_t from,
                             size_t to)
 {
     (void)shape;
     activate(measuring->isa, ACTIVATION_SILU, measuring->x + from, second(measuring) + from, to - from,
-             measuring->y + from);
+             measuring->x + from);
 }
 
 enum { ROPE_DIM = 64 };
@@ -66,11 +70,58 @@ static void rope_rows(const struct measuring *measuring, const struct stream_sha
 }
 
 static const struct stream_kernel kernels[] = {
-    {"norm", norm_rows, false, 1, 1, 7, 0, 0},
-    {"residual_add", add_values, true, 2, 1, 1, 0, 1},
-    {"activation", activate_values, true, 2, 1, 5, 1, 0},
-    {"rope", rope_rows, false, 1, 1, 3, 0, 1},
+    {"norm", norm_rows, false, 1, 1, 7, 0, 0, PRODUCED_X},
+    {"residual_add", add_values, true, 2, 1, 1, 0, 1, PRODUCED_X},
+    {"activation", activate_values, true, 2, 1, 5, 1, 1, PRODUCED_X | PRODUCED_SECOND},
+    {"rope", rope_rows, false, 1, 1, 3, 0, 1, PRODUCED_Y},
 };
+
+/* ---- operands as products leave them ---- */
+
+struct producing {
+    const struct measuring *measuring;
+    const struct stream_shape *shape;
+    const char *weights;
+};
+
+/* Blocks of columns of all rows, as threads take them of a product. */
+static void produce_columns(const struct stream_shape *shape, int thread, int threads, float *values)
+{
+    enum { BLOCK = 128 };
+    for (size_t row = 0; row < shape->rows; row++)
+        for (size_t c = 0; c < shape->width; c += BLOCK)
+            for (size_t i = c;
+                 c / BLOCK % (size_t)threads == (size_t)thread && i < c + BLOCK && i < shape->width; i++)
+                values[row * shape->width + i] = 0.25F;
+}
+
+/* The weights of a product pass through the core's own caches; what it wrote stays there. */
+static void produce_share(void *context, int thread, int threads)
+{
+    enum { WEIGHTS = 2 << 20, LINE = 64 };
+    const struct producing *producing = context;
+    const struct measuring *measuring = producing->measuring;
+    unsigned produced = producing->shape->kernel->produced;
+    const volatile char *weights = producing->weights + (size_t)thread * WEIGHTS;
+    for (size_t at = 0; at < WEIGHTS; at += LINE)
+        (void)weights[at];
+    if (produced & PRODUCED_X)
+        produce_columns(producing->shape, thread, threads, measuring->x);
+    if (produced & PRODUCED_SECOND)
+        produce_columns(producing->shape, thread, threads, measuring->x + measuring->x_floats / 2);
+    if (produced & PRODUCED_Y)
+        produce_columns(producing->shape, thread, threads, measuring->y);
+}
+
+static void produce(struct measuring *measuring, const struct trial *trial)
+{
+    enum { WEIGHTS = 2 << 20 };
+    size_t bytes = WEIGHTS * (size_t)team_threads(measuring->team);
+    struct producing producing = {measuring, trial->shape, measuring_next(measuring, bytes, 64)};
+    team_run(measuring->team, produce_share, &producing);
+}
+
+/* ---- runs ---- */
 
 struct sharing {
     const struct measuring *measuring;
@@ -115,16 +166,18 @@ bool measure_streams(struct measuring *measuring, struct diag *diag, const char 
     struct trial trials[TRIALS];
     struct stream_shape shapes[TRIALS];
     size_t count = 0;
-    text_add(csv, "device,source,operator,dtype,rows,read,written,flops,exponentials,in_place,time_us\n");
+    text_add(csv,
+             "device,source,operator,dtype,rows,read,written,flops,exponentials,in_place,produced,time_us\n");
     for (size_t k = 0; k < KERNELS; k++)
         for (size_t w = 0; w < WIDTHS; w++)
             for (size_t r = 0; r < ROWS; r++) {
                 const struct stream_kernel *kernel = &kernels[k];
                 double width = (double)widths[w];
                 shapes[count] = (struct stream_shape){kernel, rows[r], widths[w]};
-                trials[count] = (struct trial){.run = run_stream, .shape = &shapes[count]};
+                trials[count] =
+                    (struct trial){.run = run_stream, .produce = produce, .shape = &shapes[count]};
                 trials[count].cells =
-                    arena_printf(measuring->arena, "%s,fp32,%zu,%g,%g,%g,%g,%g", kernel->name, rows[r],
+                    arena_printf(measuring->arena, "%s,fp32,%zu,%g,%g,%g,%g,%g,1", kernel->name, rows[r],
                                  kernel->read * width, kernel->written * width, kernel->flops * width,
                                  kernel->exponentials * width, kernel->in_place * width);
                 if (!trials[count++].cells)

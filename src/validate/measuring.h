@@ -33,6 +33,9 @@ struct measuring {
 struct trial {
     /* Runs it once; false with diag. */
     bool (*run)(struct measuring *measuring, struct trial *trial, struct diag *diag);
+    /* Writes its operands as the operators before it would, before each run and outside its time; NULL: they
+     * are left as the run before left them. */
+    void (*produce)(struct measuring *measuring, const struct trial *trial);
     const void *shape;
     const char *cells; /* CSV cells after device and source, without the time */
     double least;      /* s; 0: not timed yet */

@@ -7,7 +7,7 @@
 /* erf x of x >= 0: Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7 and fp32's rounding. */
 LANES_INLINE lanes lanes_erf_of_positive(lanes x)
 {
-    lanes one = lanes_set(1.0F), t = one / lanes_fma(x, lanes_set(0.3275911F), one);
+    lanes one = lanes_set(1.0F), t = lanes_reciprocal(lanes_fma(x, lanes_set(0.3275911F), one));
     lanes p = lanes_fma(t, lanes_set(1.061405429F), lanes_set(-1.453152027F));
     p = lanes_fma(p, t, lanes_set(1.421413741F));
     p = lanes_fma(p, t, lanes_set(-0.284496736F));

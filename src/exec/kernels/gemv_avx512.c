@@ -4,21 +4,31 @@
 #include "exec/kernels/int8_avx512.h"
 
 enum { VECTOR = 16, CHUNK = 64, PAIR = 2 * CHUNK, ROWS = 4 };
-enum { NEAR_AHEAD = 512, LEAST_AHEAD = 16 << 10, MOST_AHEAD = 64 << 10 }; /* bytes */
 
-/* How far ahead rows are fetched into the L2 cache: to where later ones stand, which prefetchers of the
- * processor do not know. From there NEAR_AHEAD bytes ahead into the L1 cache: one of the two alone reads a
- * tenth less. */
-static size_t bytes_ahead(const struct tensor *w, int rows)
+/* Bytes that rows are fetched ahead: into the L2 cache to where later ones stand, which prefetchers of the
+ * processor do not know, and from there into the L1 cache; one of the two alone reads a tenth less. Near is
+ * some lines on in the same rows, or, of short ones, in rows that are taken up soon. */
+struct ahead {
+    size_t far, near;
+};
+
+/* `from` bytes, rounded up to where other rows begin. */
+static size_t whole_rows(size_t from, size_t bytes)
 {
-    size_t bytes = (size_t)rows * weight_row_bytes(w->type, w->cols);
-    return bytes > MOST_AHEAD ? MOST_AHEAD : (LEAST_AHEAD + bytes - 1) / bytes * bytes;
+    return (from + bytes - 1) / bytes * bytes;
 }
 
-AVX512_INLINE void fetch_ahead(const char *at, size_t ahead)
+static struct ahead ahead_of(size_t bytes)
 {
-    _mm_prefetch(at + ahead, _MM_HINT_T1);
-    _mm_prefetch(at + NEAR_AHEAD, _MM_HINT_T0);
+    enum { SHORT = 8 << 10, NEAR = 512, NEAR_ROWS = 4 << 10, FAR_LEAST = 16 << 10, FAR_MOST = 64 << 10 };
+    return (struct ahead){.far = bytes > FAR_MOST ? FAR_MOST : whole_rows(FAR_LEAST, bytes),
+                          .near = bytes > SHORT ? NEAR : whole_rows(NEAR_ROWS, bytes)};
+}
+
+AVX512_INLINE void fetch_ahead(const char *at, struct ahead ahead)
+{
+    _mm_prefetch(at + ahead.far, _MM_HINT_T1);
+    _mm_prefetch(at + ahead.near, _MM_HINT_T0);
 }
 
 /* ---- fp32, fp16 and bf16 ---- */
@@ -52,7 +62,7 @@ AVX512_INLINE void add_products(enum weight_type type, int M, int R, const char 
 
 /* The type, M rows of x and R of w are constants where this is inlined, here and below. */
 AVX512_INLINE void float_rows(enum weight_type type, int M, int R, const struct tensor *w, size_t row,
-                              size_t ahead, const struct gemv_x *x, size_t k, size_t end,
+                              struct ahead ahead, const struct gemv_x *x, size_t k, size_t end,
                               __m512 sums[DIRECT_ROWS_MOST][ROWS])
 {
     size_t size = type == WEIGHT_F32 ? sizeof(float) : sizeof(uint16_t), step = CHUNK / size;
@@ -249,8 +259,8 @@ AVX512_INLINE __m512 add_dots(__m512i w, const int8_t *x, __m512i index, __m512 
 }
 
 /* Blocks of 32: 8, or fewer at the end of a row. */
-AVX512_INLINE void int8_group(enum weight_type type, int M, int R, const char *const rows[ROWS], size_t ahead,
-                              const struct gemv_x *x, size_t group, size_t blocks,
+AVX512_INLINE void int8_group(enum weight_type type, int M, int R, const char *const rows[ROWS],
+                              struct ahead ahead, const struct gemv_x *x, size_t group, size_t blocks,
                               __m512 sums[DIRECT_ROWS_MOST][ROWS])
 {
     const struct weight_layout *layout = &weight_layouts[type];
@@ -301,7 +311,7 @@ AVX512_INLINE void int8_group(enum weight_type type, int M, int R, const char *c
 }
 
 AVX512_INLINE void int8_rows(enum weight_type type, int M, int R, const struct tensor *w, size_t row,
-                             size_t ahead, const struct gemv_x *x, __m512 sums[DIRECT_ROWS_MOST][ROWS])
+                             struct ahead ahead, const struct gemv_x *x, __m512 sums[DIRECT_ROWS_MOST][ROWS])
 {
     const char *rows[ROWS];
     size_t groups = w->cols / BLOCK_K, left = w->cols % BLOCK_K / BLOCK_32;
@@ -382,7 +392,7 @@ AVX512_INLINE void store_sums(int R, const __m512 *sums, const float *bias, floa
 }
 
 AVX512_INLINE void some_rows(enum weight_type type, int M, int R, const struct tensor *w, const float *bias,
-                             const struct gemv_x *x, size_t row, size_t ahead, float *const *y)
+                             const struct gemv_x *x, size_t row, struct ahead ahead, float *const *y)
 {
     __m512 sums[DIRECT_ROWS_MOST][ROWS];
 #pragma GCC unroll 8
@@ -402,7 +412,8 @@ AVX512_INLINE void some_rows(enum weight_type type, int M, int R, const struct t
 AVX512_INLINE void all_rows(enum weight_type type, int M, int R, const struct tensor *w, const float *bias,
                             const struct gemv_x *x, size_t from, size_t to, float *const *y)
 {
-    size_t row = from, ahead = bytes_ahead(w, R);
+    struct ahead ahead = ahead_of((size_t)R * weight_row_bytes(w->type, w->cols));
+    size_t row = from;
     for (; row + (size_t)R <= to; row += (size_t)R)
         some_rows(type, M, R, w, bias, x, row, ahead, y);
     if (R > 1)
@@ -415,10 +426,18 @@ AVX512_INLINE void all_rows(enum weight_type type, int M, int R, const struct te
 AVX512_INLINE void blocks_of_rows(enum weight_type type, int M, const struct tensor *w, const float *bias,
                                   const struct gemv_x *x, size_t from, size_t to, float *const *y)
 {
-    enum { R = 3, GROUPS = 8, BLOCK = R * GROUPS, SPAN = 512, NEAR = 256 << 10 };
+    enum {
+        R = 3,
+        GROUPS = 8,
+        BLOCK = R * GROUPS,
+        SPAN = 512,
+        FAR_MOST = 256 << 10,
+        FAR = 16 << 10,
+        NEAR = 512
+    };
     __m512 sums[GROUPS][DIRECT_ROWS_MOST][ROWS];
     size_t row = from, block_bytes = BLOCK * weight_row_bytes(type, w->cols);
-    size_t ahead = block_bytes <= NEAR ? block_bytes : LEAST_AHEAD;
+    struct ahead ahead = {block_bytes <= FAR_MOST ? block_bytes : FAR, NEAR};
     for (; row + BLOCK <= to; row += BLOCK) {
         for (size_t k = 0; k < w->cols; k += SPAN)
             for (size_t g = 0; g < GROUPS; g++) {
