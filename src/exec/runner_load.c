@@ -405,24 +405,22 @@ static bool reserve_scratch(struct loading *loading)
 
 /* ---- copies ---- */
 
-/* A matrix is copied packed where kernels have such an order for its type; else as it is where it lies in a
- * file, since mapped files have small pages: reading 2 GB of bf16 weights from them took 5% longer. */
+/* A matrix is copied packed where kernels have such an order for its type, else as it is where it stands in
+ * small pages, as mapped files do: reading 2 GB of bf16 weights from them took 5% longer. Copies stand in the
+ * order of their use: what is fetched ahead at the end of one is the beginning of the next. */
 struct copies {
-    struct runner *runner;
-    void *const *to; /* of each matrix in the list; NULL: it stays where it is */
+    const struct runner *runner;
+    struct matrix **matrices; /* [count], as they were loaded */
+    void **to;                /* of each; NULL: it stays where it is */
+    size_t count;
 };
-
-static size_t plain_bytes(const struct runner *runner, const struct tensor *stored)
-{
-    return weights_mapped(runner->weights, stored->data)
-               ? stored->rows * weight_row_bytes(stored->type, stored->cols)
-               : 0;
-}
 
 static size_t copy_bytes(const struct runner *runner, const struct tensor *stored)
 {
     size_t packed = matrix_packed_bytes(stored, runner->isa);
-    return packed > 0 ? packed : plain_bytes(runner, stored);
+    if (packed > 0 || weights_in_large_pages(runner->weights, stored->data))
+        return packed;
+    return stored->rows * weight_row_bytes(stored->type, stored->cols);
 }
 
 static void copy_rows(const struct tensor *stored, enum isa isa, size_t from, size_t to, void *copy)
@@ -438,24 +436,48 @@ static void copy_share(void *context, int thread, int threads)
 {
     enum { GRAIN = 64 }; /* rows: a multiple of every kernel's panel */
     const struct copies *copies = context;
-    size_t at = 0, from, to;
-    for (const struct matrix_node *node = copies->runner->matrices; node != NULL; node = node->next, at++) {
-        const struct tensor *stored = &node->matrix->stored;
+    for (size_t i = 0; i < copies->count; i++) {
+        const struct tensor *stored = &copies->matrices[i]->stored;
+        size_t from, to;
         team_share(stored->rows, GRAIN, thread, threads, &from, &to);
-        if (copies->to[at] != NULL && from < to)
-            copy_rows(stored, copies->runner->isa, from, to, copies->to[at]);
+        if (copies->to[i] != NULL && from < to)
+            copy_rows(stored, copies->runner->isa, from, to, copies->to[i]);
     }
 }
 
 static void use_copies(const struct copies *copies)
 {
-    size_t at = 0;
-    for (const struct matrix_node *node = copies->runner->matrices; node != NULL; node = node->next, at++) {
-        struct matrix *matrix = node->matrix;
+    for (size_t i = 0; i < copies->count; i++) {
+        struct matrix *matrix = copies->matrices[i];
         if (matrix_packed_bytes(&matrix->stored, copies->runner->isa) > 0)
-            matrix->packed = copies->to[at];
-        else if (copies->to[at] != NULL)
-            matrix->stored.data = copies->to[at];
+            matrix->packed = copies->to[i];
+        else if (copies->to[i] != NULL)
+            matrix->stored.data = copies->to[i];
+    }
+}
+
+/* The runner's list has the last one first. */
+static bool list_matrices(struct runner *runner, struct copies *copies)
+{
+    *copies = (struct copies){.runner = runner};
+    for (const struct matrix_node *node = runner->matrices; node != NULL; node = node->next)
+        copies->count++;
+    copies->matrices = ARENA_ARRAY(runner->arena, struct matrix *, copies->count);
+    copies->to = ARENA_ARRAY(runner->arena, void *, copies->count);
+    if (copies->matrices == NULL || copies->to == NULL)
+        return false;
+    size_t at = copies->count;
+    for (const struct matrix_node *node = runner->matrices; node != NULL; node = node->next)
+        copies->matrices[--at] = node->matrix;
+    return true;
+}
+
+/* Without a base the workspace only counts. */
+static void place_copies(struct copies *copies, struct workspace *workspace)
+{
+    for (size_t i = 0; i < copies->count; i++) {
+        size_t bytes = copy_bytes(copies->runner, &copies->matrices[i]->stored);
+        copies->to[i] = bytes > 0 ? workspace_take(workspace, bytes, 1) : NULL;
     }
 }
 
@@ -463,21 +485,17 @@ static bool copy_weights(struct loading *loading)
 {
     struct runner *runner = loading->runner;
     struct workspace workspace = {0};
-    size_t count = 0, at = 0;
-    for (const struct matrix_node *node = runner->matrices; node != NULL; node = node->next, count++)
-        workspace_take(&workspace, copy_bytes(runner, &node->matrix->stored), 1);
+    struct copies copies;
+    if (!list_matrices(runner, &copies))
+        return diag_error(loading->diag, NOWHERE, "out of memory for a copy of the weights");
+    place_copies(&copies, &workspace);
     if (workspace.used == 0)
         return true;
-    void **to = ARENA_ARRAY(runner->arena, void *, count);
     workspace.base = runner_own(runner, loading->diag, workspace.used, 1);
-    if (to == NULL || workspace.base == NULL || workspace.failed)
+    if (workspace.base == NULL || workspace.failed)
         return diag_error(loading->diag, NOWHERE, "out of memory for a copy of the weights");
     workspace.used = 0;
-    for (const struct matrix_node *node = runner->matrices; node != NULL; node = node->next, at++) {
-        size_t bytes = copy_bytes(runner, &node->matrix->stored);
-        to[at] = bytes > 0 ? workspace_take(&workspace, bytes, 1) : NULL;
-    }
-    struct copies copies = {runner, to};
+    place_copies(&copies, &workspace);
     team_run(runner->team, copy_share, &copies);
     use_copies(&copies);
     return true;

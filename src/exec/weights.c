@@ -161,12 +161,12 @@ const float *weights_vector(const struct weights *weights, struct arena *arena, 
     return values;
 }
 
-bool weights_mapped(const struct weights *weights, const void *data)
+bool weights_in_large_pages(const struct weights *weights, const void *data)
 {
     for (const struct weights_region *region = weights->regions; region != NULL; region = region->next)
         if ((uintptr_t)data >= (uintptr_t)region->data &&
             (uintptr_t)data - (uintptr_t)region->data < region->bytes)
-            return region->of_file;
+            return !region->of_file;
     return false;
 }
 

@@ -113,9 +113,9 @@ const struct gguf_header *weights_gguf(const struct weights *weights);
 /* tokenizer.json beside safetensors; NULL: none. */
 const char *weights_tokenizer_path(const struct weights *weights);
 
-/* Whether a tensor's data lie in a mapped file: in small pages, to be read again where they were paged out.
- */
-bool weights_mapped(const struct weights *weights, const void *data);
+/* Whether data lie in memory of the source's own, for which large pages are asked: not in a mapped file, nor
+ * anywhere else. */
+bool weights_in_large_pages(const struct weights *weights, const void *data);
 
 /* Reads all pages once, so that timing does not see the disk. */
 void weights_touch(const struct weights *weights);

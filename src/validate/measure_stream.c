@@ -82,6 +82,7 @@ struct producing {
     const struct measuring *measuring;
     const struct stream_shape *shape;
     const char *weights;
+    size_t bytes; /* of them a thread */
 };
 
 /* Blocks of columns of all rows, as threads take them of a product. */
@@ -95,15 +96,16 @@ static void produce_columns(const struct stream_shape *shape, int thread, int th
                 values[row * shape->width + i] = 0.25F;
 }
 
-/* The weights of a product pass through the core's own caches; what it wrote stays there. */
+/* Half of a core's own caches is taken by a product's weights and inputs; what it wrote last stays in the
+ * other. */
 static void produce_share(void *context, int thread, int threads)
 {
-    enum { WEIGHTS = 2 << 20, LINE = 64 };
+    enum { LINE = 64 };
     const struct producing *producing = context;
     const struct measuring *measuring = producing->measuring;
     unsigned produced = producing->shape->kernel->produced;
-    const volatile char *weights = producing->weights + (size_t)thread * WEIGHTS;
-    for (size_t at = 0; at < WEIGHTS; at += LINE)
+    const volatile char *weights = producing->weights + (size_t)thread * producing->bytes;
+    for (size_t at = 0; at < producing->bytes; at += LINE)
         (void)weights[at];
     if (produced & PRODUCED_X)
         produce_columns(producing->shape, thread, threads, measuring->x);
@@ -115,9 +117,11 @@ static void produce_share(void *context, int thread, int threads)
 
 static void produce(struct measuring *measuring, const struct trial *trial)
 {
-    enum { WEIGHTS = 2 << 20 };
-    size_t bytes = WEIGHTS * (size_t)team_threads(measuring->team);
-    struct producing producing = {measuring, trial->shape, measuring_next(measuring, bytes, 64)};
+    enum { LINE = 64 };
+    const struct machine *machine = &measuring->rates.machine;
+    size_t own = (size_t)(machine->caches[2].bytes / 2 / machine->processors) / LINE * LINE;
+    const char *weights = measuring_next(measuring, own * (size_t)team_threads(measuring->team), LINE);
+    struct producing producing = {measuring, trial->shape, weights, own};
     team_run(measuring->team, produce_share, &producing);
 }
 

@@ -377,13 +377,20 @@ AVX512_INLINE float sum_of(__m512 x)
     return _mm_cvtss_f32(fold(_mm512_add_ps(twos, _mm512_permute_ps(twos, 0xB1))));
 }
 
-/* Lanes of R sums added up, four together: of short rows that is as much work as the products. */
+/* Lanes of R sums added up, four or two together: of short rows that is as much work as the products. */
 AVX512_INLINE void store_sums(int R, const __m512 *sums, const float *bias, float *y)
 {
     if (R == 4) {
         __m512 a = add_unpacked(sums[0], sums[1]), b = add_unpacked(sums[2], sums[3]);
         __m128 all = fold(_mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE)));
         _mm_storeu_ps(y, bias != NULL ? _mm_add_ps(all, _mm_loadu_ps(bias)) : all);
+        return;
+    }
+    if (R == 2) {
+        __m512 a = add_unpacked(sums[0], sums[1]);
+        __m128 all = fold(_mm512_add_ps(a, _mm512_permute_ps(a, 0x4E)));
+        y[0] = _mm_cvtss_f32(all) + (bias != NULL ? bias[0] : 0);
+        y[1] = _mm_cvtss_f32(_mm_movehdup_ps(all)) + (bias != NULL ? bias[1] : 0);
         return;
     }
 #pragma GCC unroll 4
