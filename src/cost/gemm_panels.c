@@ -7,7 +7,6 @@
  *             + ceil(share) * ceil(m / panel_rows) * (e_a + e_b) units / (lambda * BW_cache) )
  *             + m * k * batch * 2 e_a / (lambda * BW_cache)          A in the kernels' order, where no pass
  *                                                                    of its own quantises it
- *             + m * k * batch * e_a (units - 1) / (lambda * BW_cache)  A from the units that converted it
  *             + m * n * batch * e_c / (lambda * BW_cache)            C on its way out
  *   share = panels / units, rounded up where it is more than 1;  panels = ceil(n /
  * columns) * batch
@@ -30,13 +29,10 @@ void gemm_panels_cost(const struct prepared_op *prepared, double rows, struct op
     double convert = gemm->pass_row_bytes > 0 ? 0
                                               : rows * gemm->k * gemm->batch * 2 * gemm->a_bytes *
                                                     gemm->cache_s * gemm->inverse_units;
-    double fetch =
-        rows * gemm->k * gemm->batch * gemm->a_bytes * gemm->cache_s * (1 / gemm->inverse_units - 1);
     double store = rows * gemm->n * gemm->batch * gemm->c_bytes * gemm->cache_s * gemm->inverse_units;
-    double memory_s = cost->memory_bytes / gemm->memory_rate,
-           busy = multiply + unpack + convert + fetch + store;
+    double memory_s = cost->memory_bytes / gemm->memory_rate, busy = multiply + unpack + convert + store;
     cost->use[unit] = busy;
-    cost->use[RESOURCE_CACHE] = unpack + convert + fetch + store;
+    cost->use[RESOURCE_CACHE] = unpack + convert + store;
     cost->use[RESOURCE_MEMORY] = memory_s;
     cost->floor[unit] = 2 * rows * gemm->n * gemm->k * gemm->batch / prepared->peak;
     cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;

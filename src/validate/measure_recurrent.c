@@ -21,7 +21,6 @@ struct sharing {
     struct measuring *measuring;
     const struct recurrent_shape *shape;
     float *states;
-    size_t first; /* of the operands, in x and y */
 };
 
 static size_t channels_of(const struct recurrent_shape *shape)
@@ -35,14 +34,6 @@ static size_t state_floats(const struct recurrent_shape *shape)
            (size_t)shape->dim;
 }
 
-/* Convolutions have two sets of operands that take turns: products and other operators pass through the
- * cores' own caches between one layer's and the next. */
-static size_t next_operands(struct measuring *measuring, size_t floats)
-{
-    measuring->turn = measuring->turn == 0 && 3 * floats <= measuring->x_floats ? floats : 0;
-    return measuring->turn;
-}
-
 static void run_conv(const struct sharing *sharing, size_t from, size_t to)
 {
     const struct recurrent_shape *shape = sharing->shape;
@@ -50,7 +41,7 @@ static void run_conv(const struct sharing *sharing, size_t from, size_t to)
     size_t channels = channels_of(shape);
     struct conv1d conv = {(int)channels, CONV_WIDTH, measuring->x, NULL};
     for (int s = 0; s < shape->sequences; s++) {
-        size_t first = sharing->first + (size_t)s * (size_t)shape->tokens * channels;
+        size_t first = (size_t)s * (size_t)shape->tokens * channels;
         conv1d_silu(measuring->isa, &conv, measuring->x + first, channels, shape->tokens, (int)from, (int)to,
                     sharing->states + (size_t)s * channels * (CONV_WIDTH - 1), measuring->y + first);
     }
@@ -104,16 +95,21 @@ static void run_share(void *context, int thread, int threads)
         runs[shape->kernel](sharing, from, to);
 }
 
+/* The convolution's inputs come from the product before it. */
+static void produce_inputs(struct measuring *measuring, const struct trial *trial)
+{
+    const struct recurrent_shape *shape = trial->shape;
+    measure_produce(measuring, (size_t)(shape->sequences * shape->tokens), channels_of(shape), &measuring->x,
+                    1);
+}
+
 static bool run_recurrent(struct measuring *measuring, struct trial *trial, struct diag *diag)
 {
     (void)diag;
     const struct recurrent_shape *shape = trial->shape;
     struct sharing sharing = {
-        measuring, shape, (float *)(void *)measuring_next(measuring, state_floats(shape) * sizeof(float), 64),
-        0};
-    if (shape->kernel == CAUSAL_CONV1D)
-        sharing.first =
-            next_operands(measuring, (size_t)(shape->sequences * shape->tokens) * channels_of(shape));
+        measuring, shape,
+        (float *)(void *)measuring_next(measuring, state_floats(shape) * sizeof(float), 64)};
     team_run(measuring->team, run_share, &sharing);
     return true;
 }
@@ -135,7 +131,7 @@ static bool add_trial(struct measuring *measuring, struct trial *trial, const st
         for (size_t i = 0; i < values; i++)
             own->a[i] = -0.5F;
     }
-    *trial = (struct trial){.run = run_recurrent, .shape = own};
+    *trial = (struct trial){.run = run_recurrent, .produce = conv ? produce_inputs : NULL, .shape = own};
     trial->cells =
         arena_printf(measuring->arena, "%s,%s,%d,%d,%d,%d,%d,%d,%d,%d,%zu", kernel_names[shape->kernel],
                      step ? "generation" : "context", shape->sequences, step ? 128 : shape->tokens, 2048,

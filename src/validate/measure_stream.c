@@ -76,53 +76,19 @@ static const struct stream_kernel kernels[] = {
     {"rope", rope_rows, false, 1, 1, 3, 0, 1, PRODUCED_Y},
 };
 
-/* ---- operands as products leave them ---- */
-
-struct producing {
-    const struct measuring *measuring;
-    const struct stream_shape *shape;
-    const char *weights;
-    size_t bytes; /* of them a thread */
-};
-
-/* Blocks of columns of all rows, as threads take them of a product. */
-static void produce_columns(const struct stream_shape *shape, int thread, int threads, float *values)
-{
-    enum { BLOCK = 128 };
-    for (size_t row = 0; row < shape->rows; row++)
-        for (size_t c = 0; c < shape->width; c += BLOCK)
-            for (size_t i = c;
-                 c / BLOCK % (size_t)threads == (size_t)thread && i < c + BLOCK && i < shape->width; i++)
-                values[row * shape->width + i] = 0.25F;
-}
-
-/* Half of a core's own caches is taken by a product's weights and inputs; what it wrote last stays in the
- * other. */
-static void produce_share(void *context, int thread, int threads)
-{
-    enum { LINE = 64 };
-    const struct producing *producing = context;
-    const struct measuring *measuring = producing->measuring;
-    unsigned produced = producing->shape->kernel->produced;
-    const volatile char *weights = producing->weights + (size_t)thread * producing->bytes;
-    for (size_t at = 0; at < producing->bytes; at += LINE)
-        (void)weights[at];
-    if (produced & PRODUCED_X)
-        produce_columns(producing->shape, thread, threads, measuring->x);
-    if (produced & PRODUCED_SECOND)
-        produce_columns(producing->shape, thread, threads, measuring->x + measuring->x_floats / 2);
-    if (produced & PRODUCED_Y)
-        produce_columns(producing->shape, thread, threads, measuring->y);
-}
-
 static void produce(struct measuring *measuring, const struct trial *trial)
 {
-    enum { LINE = 64 };
-    const struct machine *machine = &measuring->rates.machine;
-    size_t own = (size_t)(machine->caches[2].bytes / 2 / machine->processors) / LINE * LINE;
-    const char *weights = measuring_next(measuring, own * (size_t)team_threads(measuring->team), LINE);
-    struct producing producing = {measuring, trial->shape, weights, own};
-    team_run(measuring->team, produce_share, &producing);
+    const struct stream_shape *shape = trial->shape;
+    unsigned produced = shape->kernel->produced;
+    float *values[3];
+    size_t count = 0;
+    if (produced & PRODUCED_X)
+        values[count++] = measuring->x;
+    if (produced & PRODUCED_SECOND)
+        values[count++] = measuring->x + measuring->x_floats / 2;
+    if (produced & PRODUCED_Y)
+        values[count++] = measuring->y;
+    measure_produce(measuring, shape->rows, shape->width, values, count);
 }
 
 /* ---- runs ---- */

@@ -21,7 +21,6 @@ struct measuring {
     size_t probed; /* where in bulk the next DRAM probe starts */
     size_t cursor; /* where the next operand that is to come from DRAM lies */
     float *x, *y;  /* activations */
-    size_t turn;   /* where in them the next operands begin that take turns */
     size_t x_floats, y_floats;
     struct gemm_scratch gemm;
     struct attention_scratch attention;
@@ -63,6 +62,10 @@ void measuring_advance(struct measuring *measuring, double seconds);
 
 /* Fills bulk with rows of the type whose values are like weights. */
 bool measure_fill_weights(struct measuring *measuring, struct diag *diag, enum weight_type type);
+
+/* Writes `count` matrices [rows][width] as products would leave them. */
+void measure_produce(struct measuring *measuring, size_t rows, size_t width, float *const *values,
+                     size_t count);
 
 bool measure_gemms(struct measuring *measuring, struct diag *diag, const char *device, const char *source,
                    struct text *csv);
