@@ -99,8 +99,8 @@ static void run_share(void *context, int thread, int threads)
 static void produce_inputs(struct measuring *measuring, const struct trial *trial)
 {
     const struct recurrent_shape *shape = trial->shape;
-    measure_produce(measuring, (size_t)(shape->sequences * shape->tokens), channels_of(shape), &measuring->x,
-                    1);
+    measure_produce(measuring, (size_t)shape->sequences * (size_t)shape->tokens, channels_of(shape),
+                    &measuring->x, 1);
 }
 
 static bool run_recurrent(struct measuring *measuring, struct trial *trial, struct diag *diag)

@@ -92,18 +92,18 @@ static void *filled(size_t values)
     return memory;
 }
 
-double other_gemm_rate(enum other_gemm which, struct team *team, size_t m, size_t n, size_t k, int rounds)
+double other_gemm_rate(enum other_gemm other, struct team *team, size_t m, size_t n, size_t k, int rounds)
 {
-    const struct other *other = &others[which];
-    void *library = dlopen(other->library, RTLD_NOW); /* stays loaded: its threads do */
-    void *function = library != NULL ? dlsym(library, other->function) : NULL;
+    const struct other *found = &others[other];
+    void *library = dlopen(found->library, RTLD_NOW); /* stays loaded: its threads do */
+    void *function = library != NULL ? dlsym(library, found->function) : NULL;
     struct operands o = {m, n, k, filled(m * k), filled(n * k), filled(m * n)};
     double best = HUGE_VAL;
-    if (function != NULL && use_threads(other, library, team_threads(team)) && o.x != NULL && o.w != NULL &&
+    if (function != NULL && use_threads(found, library, team_threads(team)) && o.x != NULL && o.w != NULL &&
         o.y != NULL)
         for (int round = 0; round <= rounds; round++) {
             double begin = clock_seconds();
-            other->run(function, &o);
+            found->run(function, &o);
             best = round > 0 ? fmin(best, clock_seconds() - begin) : best;
         }
     buffer_free(o.x, m * k * sizeof(float));
