@@ -1,5 +1,5 @@
-/* The catalogue of techniques against the collection of papers that it was made from, where that is at hand:
- * every paper has its technique, with its year and number and all its results. */
+/* The catalogue of techniques by itself, and against the collection of papers that it was made from, where
+ * that is at hand: every paper has its technique, with its year and number and all its results. */
 #include "spec/claim.h"
 #include "spec/catalogue.h"
 
@@ -74,6 +74,45 @@ static void expect_technique(const char *path)
     if (year != NULL)
         cr_expect(technique->year == atoi(year), "%s: %d for %s", id, technique->year, year);
     expect_claims(card, id, technique);
+}
+
+/* Whether the claims' numbers, without their points', are 1, 2 ... and none is left out. */
+static bool numbered(const struct claim_list *claims, const char *id)
+{
+    size_t n = 0;
+    for (size_t found = 1; found > 0; n += found > 0) {
+        found = 0;
+        for (size_t i = 0; i < claims->count; i++)
+            found += is_nth(claims->items[i].id, id, n + 1);
+    }
+    for (size_t i = 0; i < claims->count; i++) {
+        const char *number = strchr(claims->items[i].id, '#');
+        if (number == NULL || strtoul(number + 1, NULL, 10) > n)
+            return false;
+    }
+    return n > 0;
+}
+
+Test(cards, results_of_every_paper_are_numbered_without_gaps)
+{
+    enum { PAPERS = 145 };
+    DIR *folder = opendir(SOURCE_DIR "/techniques");
+    size_t papers = 0;
+    cr_assert(folder != NULL);
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        size_t length = strlen(entry->d_name);
+        if (length < 5 || strcmp(entry->d_name + length - 5, ".yaml") != 0)
+            continue;
+        const char *id = arena_printf(arena, "%.*s", (int)length - 5, entry->d_name);
+        const struct technique *technique = catalogue_technique(&catalogue, &diag, id);
+        struct claim_list claims;
+        cr_assert(technique != NULL && claims_read(arena, &diag, technique, &claims), "%s",
+                  diag_first_error(&diag));
+        papers += technique->title != NULL;
+        cr_expect(claims.count == 0 || numbered(&claims, id), "%s", id);
+    }
+    closedir(folder);
+    cr_expect(papers >= PAPERS, "%zu of %d papers", papers, PAPERS);
 }
 
 Test(cards, every_paper_has_its_technique_and_results)
