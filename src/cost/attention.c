@@ -6,7 +6,7 @@
 /* Lane FLOPs of one score: scale, subtract the running maximum, exponential, add to the sum, take the
  * maximum. An exponential counts 16: a GPU's special function units do 16 a clock and SM beside 128 lanes of
  * multiply-add (256 FLOP), and vectorised exponentials on CPUs are polynomials of about that length. */
-enum { EXP_FLOPS = 16, SOFTMAX_FLOPS = 4 + EXP_FLOPS, DEQUANT_FLOPS = 2 };
+enum { SOFTMAX_FLOPS = 4 + EXP_FLOPS, DEQUANT_FLOPS = 2 };
 enum { INDEX_FLOPS = 3 }; /* of an indexer's head: ReLU, its weight, the sum over heads */
 enum { PARTIAL_EXTRAS = 2, PARTIAL_BYTES = 4 }; /* a split's maximum and sum; fp32 */
 enum { INDEX_SCORE_BYTES = 4, INDEX_WEIGHT_BYTES = 4 };

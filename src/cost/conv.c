@@ -13,7 +13,7 @@
  * past. */
 #include "cost/prepared.h"
 
-enum { BLOCK_TOKENS = 8, SILU_FLOPS = 20 }; /* lane FLOPs: those of an exponential and four more */
+enum { BLOCK_TOKENS = 8, SILU_FLOPS = EXP_FLOPS + 4 };
 
 bool conv_prepare(struct prepared_op *prepared, struct diag *diag, const struct graph *graph)
 {
@@ -98,8 +98,8 @@ void conv_cost(const struct prepared_op *prepared, const struct segment *segment
     double *use = cost->use, *floor = cost->floor;
     use[RESOURCE_VECTOR] = sums.tokens * conv->token_lanes / conv->lane_rate;
     floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    if (target->software->scan_recurrences &&
-        sums.sequences > 1) /* weights are read again for each sequence */
+    /* cores read the weights again for each sequence */
+    if (target->software->scan_recurrences && sums.sequences > 1)
         bytes += (sums.sequences - 1) * conv->weight_bytes;
     use[RESOURCE_CACHE] = bytes / conv->cache_rate;
     floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;

@@ -7,8 +7,6 @@
  * core has its share of the rates only, and nothing is started. */
 #include "cost/prepared.h"
 
-enum { EXP_FLOPS = 16 }; /* lane FLOPs of an exponential: a polynomial of about that length */
-
 static void set_row_bytes(struct stream_cost *stream, const struct op *op, const struct graph *graph)
 {
     const struct stream_work *work = &op->stream;

@@ -21,6 +21,8 @@ double sequence_share(const struct op *op, const struct segment *segments, int c
  * weights stream keeps about half of itself for operands just produced; what exceeds that half misses. */
 double missing_bytes(const struct target *target, double bytes);
 
+enum { EXP_FLOPS = 16 }; /* lane FLOPs of an exponential: a polynomial of about that length */
+
 /* s of a clock, divided by the units that have it: what one unit's clock takes all of them together. Of a
  * device whose clock is not known its lanes' rate stands in, at 128 lanes a unit. */
 double unit_clock_s(const struct target *target);

@@ -31,7 +31,7 @@
 
 #include <math.h>
 
-enum { EXP_FLOPS = 16, VALUE_SLICE = 64, SCAN_STATE_BYTES = 4, CHAINS_A_UNIT = 2 };
+enum { VALUE_SLICE = 64, SCAN_STATE_BYTES = 4, CHAINS_A_UNIT = 2 };
 
 /* FLOPs per state element and token of the sequential form. */
 static double scan_flops(enum recurrence kind)

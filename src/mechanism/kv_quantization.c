@@ -109,7 +109,6 @@ static void widen(const struct rewrite *rewrite, const struct kv_quantization_pa
     }
 }
 
-/* A group of ops that nothing else uses; 0: none is left. */
 /* On a stream of its own: beside the matrix products of the step. */
 static void encode_beside(struct graph *graph)
 {

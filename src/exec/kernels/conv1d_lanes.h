@@ -63,8 +63,8 @@ static void lanes_conv1d_silu(const struct conv1d *conv, const float *x, size_t 
 {
     for (int c = from; c < to; c += CONV1D_TILE)
         conv1d_channels(conv, x, stride, tokens, c, c + CONV1D_TILE < to ? c + CONV1D_TILE : to, state, y);
-    for (int j = 0; j < conv->width - 1;
-         j++) /* one that stays moves towards the first: none is overwritten early */
+    /* one that stays moves towards the first: none is overwritten early */
+    for (int j = 0; j < conv->width - 1; j++)
         memmove(state + (size_t)j * (size_t)conv->channels + from,
                 conv1d_inputs(conv, x, stride, state, tokens - conv->width + 1 + j) + from,
                 (size_t)(to - from) * sizeof *state);
