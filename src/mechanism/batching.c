@@ -51,14 +51,9 @@ static const struct field fields[] = {
      .names = layouts,
      .required = true,
      .doc = "to the longest prompt, each at its own length, or several in a row"},
-    {.key = "utilization",
-     .kind = FIELD_QUANTITY,
-     .offset = offsetof(struct batching_parameters, utilization),
-     .dimension = DIM_FRACTION,
-     .min = 0.5, /* what first fit never falls below */
-     .max = 1,
-     .fallback = "0.95",
-     .doc = "packed: share of the rows that prompts fill"},
+    /* first fit never falls below a half */
+    QUANTITY_FIELD(batching_parameters, utilization, DIM_FRACTION, 0.5, 1, "0.95",
+                   "packed: share of the rows that prompts fill"),
 };
 static const struct schema schema = {.name = "batching",
                                      .size = sizeof(struct batching_parameters),

@@ -94,42 +94,18 @@ static const struct enum_name cache_names[] = {
     {"none", CACHE_NONE}, {"prefix", CACHE_PREFIX}, {"dual", CACHE_DUAL}, {"exact", CACHE_EXACT}, {NULL, 0}};
 
 static const struct field fields[] = {
-    {.key = "block_tokens",
-     .kind = FIELD_INT,
-     .offset = offsetof(struct block_diffusion_parameters, block_tokens),
-     .min = 1,
-     .max = 4096,
-     .fallback = "32",
-     .doc = "tokens of a block"},
-    {.key = "tokens_per_step",
-     .kind = FIELD_QUANTITY,
-     .offset = offsetof(struct block_diffusion_parameters, tokens_per_step),
-     .dimension = DIM_NONE,
-     .min = 0.01,
-     .max = 4096,
-     .fallback = "1",
-     .doc = "tokens that a denoising step fixes, on average: block_tokens over the steps of a block"},
-    {.key = "cache",
-     .kind = FIELD_ENUM,
-     .offset = offsetof(struct block_diffusion_parameters, cache),
-     .names = cache_names,
-     .fallback = "none",
-     .doc =
-         "keys and values kept while a block is denoised: none; of what is before it, or of all but it, made "
-         "anew at each block's first step; exact: of the blocks before, for good"},
-    {.key = "sub_block_tokens",
-     .kind = FIELD_INT,
-     .offset = offsetof(struct block_diffusion_parameters, sub_block_tokens),
-     .min = 0,
-     .max = 4096,
-     .fallback = "0",
-     .doc =
-         "cache: exact: steps run over so many tokens, the rest of the block cached too; 0: over the block"},
-    {.key = "commit_pass",
-     .kind = FIELD_BOOL,
-     .offset = offsetof(struct block_diffusion_parameters, commit_pass),
-     .fallback = "false",
-     .doc = "cache: exact: one more pass over each finished block writes its keys and values"},
+    INT_FIELD(block_diffusion_parameters, block_tokens, 1, 4096, "32", "tokens of a block"),
+    QUANTITY_FIELD(block_diffusion_parameters, tokens_per_step, DIM_NONE, 0.01, 4096, "1",
+                   "tokens that a denoising step fixes, on average: block_tokens over the steps of a block"),
+    ENUM_FIELD(
+        block_diffusion_parameters, cache, cache_names, "none",
+        "keys and values kept while a block is denoised: none; of what is before it, or of all but it, made "
+        "anew at each block's first step; exact: of the blocks before, for good"),
+    INT_FIELD(
+        block_diffusion_parameters, sub_block_tokens, 0, 4096, "0",
+        "cache: exact: steps run over so many tokens, the rest of the block cached too; 0: over the block"),
+    BOOL_FIELD(block_diffusion_parameters, commit_pass, "false",
+               "cache: exact: one more pass over each finished block writes its keys and values"),
 };
 static const struct schema schema = {.name = "block_diffusion",
                                      .size = sizeof(struct block_diffusion_parameters),

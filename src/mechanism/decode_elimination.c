@@ -27,14 +27,8 @@ static bool on_workload(struct rewrite *rewrite, const void *parameters)
 }
 
 static const struct field fields[] = {
-    {.key = "exit_depth",
-     .kind = FIELD_QUANTITY,
-     .offset = offsetof(struct decode_elimination_parameters, exit_depth),
-     .dimension = DIM_FRACTION,
-     .min = 0.001,
-     .max = 1,
-     .fallback = "1",
-     .doc = "share of the layers that run; 1: all, and the output head"},
+    QUANTITY_FIELD(decode_elimination_parameters, exit_depth, DIM_FRACTION, 0.001, 1, "1",
+                   "share of the layers that run; 1: all, and the output head"),
 };
 static const struct schema schema = {.name = "decode_elimination",
                                      .size = sizeof(struct decode_elimination_parameters),

@@ -95,29 +95,13 @@ static bool on_ops(struct rewrite *rewrite, const void *parameters)
     return kv_found(rewrite, "kv_low_rank", changed);
 }
 
-#define AT(member) offsetof(struct kv_low_rank_parameters, member)
 static const struct field fields[] = {
-    {.key = "keys",
-     .kind = FIELD_QUANTITY,
-     .offset = AT(keys),
-     .dimension = DIM_FRACTION,
-     .min = 0.001,
-     .max = 1,
-     .fallback = "1",
-     .doc = "rank of cached keys over their width"},
-    {.key = "values",
-     .kind = FIELD_QUANTITY,
-     .offset = AT(values),
-     .dimension = DIM_FRACTION,
-     .min = 0.001,
-     .max = 1,
-     .fallback = "1",
-     .doc = "of cached values"},
-    {.key = "rebuild",
-     .kind = FIELD_BOOL,
-     .offset = AT(rebuild),
-     .fallback = "false",
-     .doc = "K and V are rebuilt in each step before attention reads them; else queries attend to latents"},
+    QUANTITY_FIELD(kv_low_rank_parameters, keys, DIM_FRACTION, 0.001, 1, "1",
+                   "rank of cached keys over their width"),
+    QUANTITY_FIELD(kv_low_rank_parameters, values, DIM_FRACTION, 0.001, 1, "1", "of cached values"),
+    BOOL_FIELD(
+        kv_low_rank_parameters, rebuild, "false",
+        "K and V are rebuilt in each step before attention reads them; else queries attend to latents"),
 };
 static const struct schema schema = {.name = "kv_low_rank",
                                      .size = sizeof(struct kv_low_rank_parameters),

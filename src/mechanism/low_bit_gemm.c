@@ -90,21 +90,14 @@ static const struct enum_name preparation_names[] = {
 };
 
 static const struct field fields[] = {
-    {.key = "kernel",
-     .kind = FIELD_ENUM,
-     .offset = offsetof(struct low_bit_gemm_parameters, kernel),
-     .names = kernel_names,
-     .fallback = "best",
-     .doc = "convert on the way, look sums up, multiply bit planes, convert all first; best: the fastest of "
-            "those that the device has units for, for each number of rows"},
-    {.key = "preparation",
-     .kind = FIELD_ENUM,
-     .offset = offsetof(struct low_bit_gemm_parameters, preparation),
-     .names = preparation_names,
-     .fallback = "before",
-     .doc =
-         "where tables or bit planes are made: in a kernel before, in the operator before at no pass of its "
-         "own, in each tile that needs them"},
+    ENUM_FIELD(
+        low_bit_gemm_parameters, kernel, kernel_names, "best",
+        "convert on the way, look sums up, multiply bit planes, convert all first; best: the fastest of "
+        "those that the device has units for, for each number of rows"),
+    ENUM_FIELD(
+        low_bit_gemm_parameters, preparation, preparation_names, "before",
+        "where tables or bit planes are made: in a kernel before, in the operator before at no pass of its "
+        "own, in each tile that needs them"),
     {.key = "group",
      .kind = FIELD_INT,
      .offset = offsetof(struct low_bit_gemm_parameters, group),
@@ -113,11 +106,8 @@ static const struct field fields[] = {
      .max = 12,
      .fallback = "4",
      .doc = "activations that a table covers: 2^group sums"},
-    {.key = "mirrored",
-     .kind = FIELD_BOOL,
-     .offset = offsetof(struct low_bit_gemm_parameters, mirrored),
-     .fallback = "false",
-     .doc = "half of the sums are stored, the others are their negatives"},
+    BOOL_FIELD(low_bit_gemm_parameters, mirrored, "false",
+               "half of the sums are stored, the others are their negatives"),
     {.key = "table",
      .kind = FIELD_TYPE,
      .offset = offsetof(struct low_bit_gemm_parameters, table),
@@ -132,11 +122,8 @@ static const struct field fields[] = {
      .doc =
          "multiply-adds of the lanes that converting a weight takes: scales of two levels 2, scales applied "
          "to sums 0"},
-    {.key = "overlapped",
-     .kind = FIELD_BOOL,
-     .offset = offsetof(struct low_bit_gemm_parameters, overlapped),
-     .fallback = "true",
-     .doc = "kernels that convert do so beside loads and products; false: each waits for the one before"},
+    BOOL_FIELD(low_bit_gemm_parameters, overlapped, "true",
+               "kernels that convert do so beside loads and products; false: each waits for the one before"),
 };
 static const struct schema schema = {.name = "low_bit_gemm",
                                      .size = sizeof(struct low_bit_gemm_parameters),

@@ -45,34 +45,6 @@ int first_of_block(const struct graph *graph, int block);
 /* Rows of the request's decode steps that see weights at once; 1 where nobody knows. */
 double decode_rows(const struct rewrite *rewrite);
 
-#define QUANTITY_FIELD(parameters, member, unit, least, most, text, words)                                   \
-    {                                                                                                        \
-        .key = #member, .kind = FIELD_QUANTITY, .offset = offsetof(struct parameters, member),               \
-        .dimension = unit, .min = least, .max = most, .fallback = text, .doc = words                         \
-    }
-#define FRACTION_FIELD(parameters, member, text, words)                                                      \
-    QUANTITY_FIELD(parameters, member, DIM_FRACTION, 0, 1, text, words)
-#define BOOL_FIELD(parameters, member, text, words)                                                          \
-    {                                                                                                        \
-        .key = #member, .kind = FIELD_BOOL, .offset = offsetof(struct parameters, member), .fallback = text, \
-        .doc = words                                                                                         \
-    }
-#define STRING_FIELD(parameters, member, text, words)                                                        \
-    {                                                                                                        \
-        .key = #member, .kind = FIELD_STRING, .offset = offsetof(struct parameters, member),                 \
-        .fallback = text, .doc = words                                                                       \
-    }
-#define ENUM_FIELD(parameters, member, choices, text, words)                                                 \
-    {                                                                                                        \
-        .key = #member, .kind = FIELD_ENUM, .offset = offsetof(struct parameters, member), .names = choices, \
-        .fallback = text, .doc = words                                                                       \
-    }
-#define INT_FIELD(parameters, member, least, most, text, words)                                              \
-    {                                                                                                        \
-        .key = #member, .kind = FIELD_INT, .offset = offsetof(struct parameters, member),                    \
-        .dimension = DIM_COUNT, .min = least, .max = most, .fallback = text, .doc = words                    \
-    }
-
 /* Of a struct with a struct reading named `reading`. */
 #define READING_FIELDS(parameters)                                                                           \
     {.key = "request_bytes",                                                                                 \

@@ -50,10 +50,8 @@ static const struct field fields[] = {
      .max = 65536,
      .fallback = "0",
      .doc = "of a prefill chunk; 0: the model's"},
-    {.key = "state_type",
-     .kind = FIELD_TYPE,
-     .offset = offsetof(struct recurrent_state_parameters, state_type),
-     .doc = "element type that states are kept in; left out: the model's"},
+    TYPE_FIELD(recurrent_state_parameters, state_type,
+               "element type that states are kept in; left out: the model's"),
 };
 static const struct schema schema = {.name = "recurrent_state",
                                      .size = sizeof(struct recurrent_state_parameters),

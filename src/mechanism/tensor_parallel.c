@@ -55,26 +55,13 @@ static const struct enum_name shape_names[] = {{"library", SHAPE_LIBRARY}, {"rin
                                                {"switch", SHAPE_SWITCH},   {NULL, 0}};
 
 static const struct field fields[] = {
-    {.key = "all_reduce",
-     .kind = FIELD_ENUM,
-     .offset = offsetof(struct tensor_parallel_parameters, all_reduce),
-     .names = shape_names,
-     .fallback = "library",
-     .doc = "what layers' sums go along; library: what the communication library picks; switch: a kernel "
-            "that has the switch sum"},
-    {.key = "path_links",
-     .kind = FIELD_QUANTITY,
-     .offset = offsetof(struct tensor_parallel_parameters, path_links),
-     .dimension = DIM_COUNT,
-     .min = 1,
-     .max = 64,
-     .fallback = "1",
-     .doc = "links between two devices in a row, each with its latency (routers between them)"},
-    {.key = "fused_norm",
-     .kind = FIELD_BOOL,
-     .offset = offsetof(struct tensor_parallel_parameters, fused_norm),
-     .fallback = "false",
-     .doc = "residual add and norm inside the all-reduce, on 1/tp of the tokens"},
+    ENUM_FIELD(tensor_parallel_parameters, all_reduce, shape_names, "library",
+               "what layers' sums go along; library: what the communication library picks; switch: a kernel "
+               "that has the switch sum"),
+    QUANTITY_FIELD(tensor_parallel_parameters, path_links, DIM_COUNT, 1, 64, "1",
+                   "links between two devices in a row, each with its latency (routers between them)"),
+    BOOL_FIELD(tensor_parallel_parameters, fused_norm, "false",
+               "residual add and norm inside the all-reduce, on 1/tp of the tokens"),
 };
 static const struct schema schema = {.name = "tensor_parallel",
                                      .size = sizeof(struct tensor_parallel_parameters),
