@@ -13,7 +13,7 @@
  * past. */
 #include "cost/prepared.h"
 
-enum { BLOCK_TOKENS = 8, SILU_FLOPS = EXP_FLOPS + 4 };
+enum { BLOCK_TOKENS = 8, SILU_FLOPS = CORE_EXP_FLOPS + CORE_DIVISION_FLOPS + 4 };
 
 bool conv_prepare(struct prepared_op *prepared, struct diag *diag, const struct graph *graph)
 {

@@ -95,11 +95,14 @@ struct target {
     /* rates at hand */
     double cache_bandwidth; /* byte/s of the shared cache, memory bandwidth when there is none */
     double cache_capacity;
-    double cache_write_back;               /* as of own_cache, where there are some */
-    struct own_cache own[OWN_CACHES_MOST]; /* nearest first */
+    double cache_write_back, memory_write_back; /* as of own_cache, where there are some */
+    double cache_admits;                        /* share of what those give up that the shared cache keeps */
+    struct own_cache own[OWN_CACHES_MOST];      /* nearest first */
     int own_count;
+    double peer_bandwidth; /* byte/s at which all units read what others have in their own caches */
     double memory_bandwidth;
-    double vector_flops; /* fp32 lanes */
+    double memory_slower; /* times longer that one unit alone takes */
+    double vector_flops;  /* fp32 lanes */
     double units;
     struct element_type activation_type;
 };

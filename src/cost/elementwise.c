@@ -50,10 +50,12 @@ void stream_prepare(struct prepared_op *prepared, const struct graph *graph)
     stream->flops = prepared->op->stream.flops;
     stream->lane_flops = stream->flops;
     if (target->device->class == CLASS_CPU) /* others have units for them beside the lanes */
-        stream->lane_flops += (EXP_FLOPS - 1) * prepared->op->stream.exponentials;
+        stream->lane_flops += (CORE_EXP_FLOPS + CORE_DIVISION_FLOPS - 1) * prepared->op->stream.exponentials;
     stream->clocks_s = prepared->op->stream.clocks * unit_clock_s(target);
-    stream->values_row = greater(prepared->op->stream.written, prepared->op->stream.read / 2);
     const struct stream_work *work = &prepared->op->stream;
+    /* one core samples for all sequences */
+    stream->values_row =
+        prepared->op->kind == OP_SAMPLE ? work->written : greater(work->written, work->read / 2);
     stream->written_bytes = element_row_bytes(&work->write_type, work->written);
     stream->in_place_bytes = element_row_bytes(&work->write_type, work->in_place);
     stream->repeated = target->repeated && !work->produced;
@@ -69,31 +71,54 @@ static double kept_bytes(double capacity, double touched, bool repeated)
     return touched * (1 - cyclic_miss_share(touched, capacity));
 }
 
-/* s through caches at their full rates. Resident rows come from the nearest level that holds what they touch;
- * a row written where it was read counts once. Products are dealt to cores by columns, streams by rows: of
- * what the operator before has left in the cores' own caches a core finds its own part there, and the others'
- * behind the shared cache. */
-static double cache_seconds(const struct target *target, const struct stream_cost *stream, double rows,
-                            double bytes, double resident)
+/* What a stream touches, level by level. */
+struct passage {
+    double lanes_s;    /* of all that is touched, if nothing else had to be waited for */
+    double slower;     /* times that one unit takes longer, where it works alone */
+    double touched;    /* bytes; what is written where it was read counts once */
+    double seconds;    /* so far: each level's part at the slower of lanes and level */
+    double lanes_part; /* of the seconds: where the lanes were the slower */
+};
+
+/* `touched` bytes come from a level, of which `written` are written there, and `others` are moved besides. */
+static void pass_level(struct passage *passage, double touched, double written, double others, double rate,
+                       double write_back)
 {
-    if (target->own_count == 0)
-        return bytes / target->cache_bandwidth;
-    double written = rows * stream->written_bytes, touched = resident - rows * stream->in_place_bytes;
-    double read = touched > 0 ? (resident - written) / touched : 0;
-    double mine = stream->repeated ? 1 : 1 - read * (1 - 1.0 / target->units);
-    double left = touched, nearer = 0, seconds = 0;
+    double lanes = passage->touched > 0 ? touched / passage->touched * passage->lanes_s : 0;
+    double level = passage->slower * ((touched + others) / rate + written * write_back);
+    passage->seconds += greater(lanes, level);
+    passage->lanes_part += lanes > level ? lanes : 0;
+}
+
+/* Each level's part of what is read comes from there, fetched while the lanes work on what came before.
+ * Products are dealt to cores by columns, streams by rows: of what the operator before has left in the cores'
+ * own caches a core finds its own part there, and asks others for theirs. What is written apart from what was
+ * read is in no core's own cache any more since it was last used. */
+static struct passage pass_levels(const struct target *target, const struct stream_cost *stream, double rows,
+                                  double lanes_s, double slower, double others, double resident)
+{
+    double written = rows * stream->written_bytes, in_place = rows * stream->in_place_bytes;
+    double apart = written - in_place, read = resident - written, touched = read + apart;
+    struct passage passage = {.lanes_s = lanes_s, .slower = slower, .touched = touched};
+    double share = read > 0 ? in_place / read : 0; /* written of what is read */
+    double mine = stream->repeated ? 1 : 1.0 / target->units;
+    double beta = stream->beta, nearer = 0;
     for (int i = 0; i < target->own_count; i++) {
         const struct own_cache *own = &target->own[i];
-        double kept = greater(kept_bytes(own->capacity, touched, stream->repeated), nearer);
-        double here = mine * (kept - nearer);
-        double part = touched > 0 ? here / touched : 0;
-        seconds += here / own->bandwidth + part * written * own->write_back;
+        double kept = greater(kept_bytes(own->capacity, read, stream->repeated), nearer);
+        double here = mine * (kept - nearer), there = (1 - mine) * (kept - nearer);
+        pass_level(&passage, here, here * share, 0, beta * own->bandwidth, own->write_back / beta);
+        pass_level(&passage, there, there * share, 0, beta * target->peer_bandwidth, 0);
         nearer = kept;
-        left -= here;
     }
-    double part = touched > 0 ? left / touched : 0;
-    return seconds + (bytes - resident + left) / target->cache_bandwidth +
-           part * written * target->cache_write_back;
+    double left = touched - nearer, missing = lesser(missing_bytes(target, touched), left);
+    double left_written = (read - nearer) * share + apart, part = left > 0 ? missing / left : 0;
+    pass_level(&passage, left - missing, (1 - part) * left_written, 0, beta * target->cache_bandwidth,
+               target->cache_write_back / beta);
+    passage.slower = slower > 1 ? target->memory_slower : 1;
+    pass_level(&passage, missing, part * left_written, others, stream->memory_rate,
+               target->memory_write_back / beta);
+    return passage;
 }
 
 void stream_cost(const struct prepared_op *prepared, double rows, double tokens, struct op_cost *cost)
@@ -119,16 +144,20 @@ void stream_cost(const struct prepared_op *prepared, double rows, double tokens,
     bool solo =
         target->software->solo_values > 0 && rows * stream->values_row <= target->software->solo_values;
     double units = solo ? target->units : 1; /* times longer on one of them */
-    double cache_s = cache_seconds(target, stream, rows, bytes, resident);
-    cost->use[RESOURCE_VECTOR] =
-        greater(units * rows * stream->lane_flops / stream->lane_rate, rows * stream->clocks_s);
-    cost->use[RESOURCE_CACHE] =
-        target->own_count > 0 ? units * cache_s / stream->beta : bytes / stream->cache_rate;
+    double lanes_s = greater(units * rows * stream->lane_flops / stream->lane_rate, rows * stream->clocks_s);
+    cost->use[RESOURCE_VECTOR] = lanes_s;
+    cost->use[RESOURCE_CACHE] = bytes / stream->cache_rate;
     cost->use[RESOURCE_MEMORY] = cost->memory_bytes / stream->memory_rate;
-    if (target->own_count > 0)
-        cost->use[RESOURCE_VECTOR] += cost->use[RESOURCE_CACHE];
+    if (target->own_count > 0) {
+        struct passage passage =
+            pass_levels(target, stream, rows, lanes_s, units, bytes - resident, resident);
+        enum resource slowest = passage.lanes_part > passage.seconds / 2 ? RESOURCE_VECTOR
+                                : cost->memory_bytes > 0                 ? RESOURCE_MEMORY
+                                                                         : RESOURCE_CACHE;
+        cost->use[slowest] = passage.seconds;
+    }
     cost->floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    cost->floor[RESOURCE_CACHE] = cache_s;
+    cost->floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;
     cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
     cost_finish(target, prepared->format, solo ? 0 : stream->fixed, cost);
 }

@@ -39,7 +39,11 @@ double missing_bytes(const struct target *target, double bytes)
 {
     if (!target->residency)
         return bytes;
-    return greater(bytes - target->cache_capacity / 2, 0);
+    double missing = greater(bytes - target->cache_capacity / 2, 0);
+    if (target->own_count == 0)
+        return missing;
+    double given_up = greater(bytes - target->own[target->own_count - 1].capacity / 2, 0);
+    return greater(missing, (1 - target->cache_admits) * given_up);
 }
 
 double unit_clock_s(const struct target *target)

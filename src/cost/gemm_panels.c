@@ -6,7 +6,8 @@
  *   busy  = columns * k * ( share * m * 2 / (eps * peak / units)
  *             + ceil(share) * ceil(m / panel_rows) * (e_a + e_b) units / (lambda * BW_cache) )
  *             + m * k * batch * 2 e_a / (lambda * BW_cache)          A in the kernels' order, where no pass
- *                                                                    of its own quantises it
+ *                                                                    of its own quantises it, before anything
+ *                                                                    else; what of it is missing from memory
  *             + m * n * batch * e_c / (lambda * BW_cache)            C on its way out
  *   share = panels / units, rounded up where it is more than 1;  panels = ceil(n /
  * columns) * batch
@@ -26,11 +27,13 @@ void gemm_panels_cost(const struct prepared_op *prepared, double rows, struct op
     double panel = gemm->panel_columns * gemm->k;
     double multiply = (even > 1 ? whole : even) * panel * rows * gemm->compute_s;
     double unpack = whole * blocks * panel * gemm->unpack_s;
-    double convert = gemm->pass_row_bytes > 0 ? 0
-                                              : rows * gemm->k * gemm->batch * 2 * gemm->a_bytes *
-                                                    gemm->cache_s * gemm->inverse_units;
+    double a_bytes = gemm->pass_row_bytes > 0 ? 0 : rows * gemm->k * gemm->batch * gemm->a_bytes;
+    double missing = target->repeated ? 0 : missing_bytes(target, a_bytes);
+    double convert =
+        (2 * a_bytes - missing) * gemm->cache_s * gemm->inverse_units + missing / gemm->memory_rate;
     double store = rows * gemm->n * gemm->batch * gemm->c_bytes * gemm->cache_s * gemm->inverse_units;
-    double memory_s = cost->memory_bytes / gemm->memory_rate, busy = multiply + unpack + convert + store;
+    double memory_s = greater(cost->memory_bytes - missing, 0) / gemm->memory_rate,
+           busy = multiply + unpack + convert + store;
     cost->use[unit] = busy;
     cost->use[RESOURCE_CACHE] = unpack + convert + store;
     cost->use[RESOURCE_MEMORY] = memory_s;

@@ -18,10 +18,15 @@ double efficiency(double scalar);
 double sequence_share(const struct op *op, const struct segment *segments, int count);
 
 /* Bytes of activations that main memory moves. Between two operators an LRU-like cache through which the
- * weights stream keeps about half of itself for operands just produced; what exceeds that half misses. */
+ * weights stream keeps about half of itself for operands just produced; what exceeds that half misses. Of
+ * what the units' own caches give up, the shared one may keep but a part (target->cache_admits). */
 double missing_bytes(const struct target *target, double bytes);
 
 enum { EXP_FLOPS = 16 }; /* lane FLOPs of an exponential: a polynomial of about that length */
+/* On CPUs, where a lane starts an instruction of any kind in a multiply-add's place: an exponential's are
+ * some 20 (clamps, rounding, a polynomial of degree 7, the power of 2), those of a division by the reciprocal
+ * some 4. */
+enum { CORE_EXP_FLOPS = 40, CORE_DIVISION_FLOPS = 8 };
 
 /* s of a clock, divided by the units that have it: what one unit's clock takes all of them together. Of a
  * device whose clock is not known its lanes' rate stands in, at 128 lanes a unit. */

@@ -22,7 +22,8 @@
  * the kernel of the outputs and read by it. States: read from the pool, written to a copy, and the copy is
  * scattered back to the pool. Copies and chunk states stay in the cache as far as it holds them. Mamba-1
  * has a state per channel, no matrix product: a scan on lanes, 9 FLOPs per channel, state and token as its
- * authors count (github.com/state-spaces/mamba/issues/110), one of them an exponential (16 lane FLOPs).
+ * authors count (github.com/state-spaces/mamba/issues/110), one of them an exponential.
+ * It reads its A, as large as a state, each time.
  *
  * Decode and verification steps scan too, in one kernel; FLOPs per state element and token: decay 1, outer
  * product 2, read 2 (Mamba-2, mLSTM), and for the delta rule the prediction 2 more. Memory: the state is
@@ -79,12 +80,15 @@ static void set_work(struct prepared_op *prepared, const struct graph *graph)
     struct recurrent_cost *recurrent = prepared->recurrent;
     double elements = work->heads * work->key_dim * work->value_dim;
     double each = element_bytes_each(&graph->types.activations);
+    double exp_flops = prepared->target->device->class == CLASS_CPU ? CORE_EXP_FLOPS : EXP_FLOPS;
     recurrent->heads = work->heads;
     bool scans = work->kind == RECURRENCE_MAMBA1 || prepared->target->software->scan_recurrences;
     recurrent->chunk = scans ? 1 : greater(work->chunk, 1);
     recurrent->scan_flops = scan_flops(work->kind) * elements;
     recurrent->scan_lane_flops =
-        recurrent->scan_flops + (work->kind == RECURRENCE_MAMBA1 ? (EXP_FLOPS - 1) * elements : 0);
+        recurrent->scan_flops + (work->kind == RECURRENCE_MAMBA1 ? (exp_flops - 1) * elements : 0);
+    /* Mamba-1 has an A of the state's size, in fp32; the others one a head */
+    recurrent->weight_bytes = work->kind == RECURRENCE_MAMBA1 ? elements * SCAN_STATE_BYTES : 0;
     set_chunks(recurrent, work, each);
     recurrent->state_bytes = op->cache != BUFFER_NONE ? buffer_token_bytes(&graph->buffers[op->cache])
                                                       : elements * SCAN_STATE_BYTES;
@@ -194,13 +198,14 @@ void recurrent_cost(const struct prepared_op *prepared, const struct segment *se
         return;
     bool chunkwise = sums.matrix_flops > 0, on_units = prepared->matrix && chunkwise;
     cost->launches = chunkwise ? recurrent->kernels : 1;
+    cost->bytes[BYTES_WEIGHTS] = recurrent->weight_bytes;
     cost->bytes[BYTES_ACTIVATIONS] = sums.tokens * recurrent->token_bytes;
     cost->bytes[BYTES_KV_READ] = sums.past_sequences * recurrent->state_bytes;
     cost->bytes[BYTES_KV_WRITE] = sums.sequences * recurrent->state_bytes;
     double states = cost->bytes[BYTES_KV_READ] + cost->bytes[BYTES_KV_WRITE];
     double activations = missing_bytes(target, cost->bytes[BYTES_ACTIVATIONS]);
     if (target->ideal) {
-        cost->memory_bytes = states + activations;
+        cost->memory_bytes = recurrent->weight_bytes + states + activations;
         ideal_cost(target, prepared->format, on_units, on_units ? prepared->peak : target->vector_flops,
                    cost);
         return;
@@ -209,12 +214,13 @@ void recurrent_cost(const struct prepared_op *prepared, const struct segment *se
                        cost->bytes[BYTES_ACTIVATIONS];
     double copied = 2 * recurrent->state_bytes * sums.copied_sequences;
     states = greater(states, copied);
-    double touched = states + copied + cost->bytes[BYTES_ACTIVATIONS] + sums.chunk_state_bytes;
+    double touched =
+        recurrent->weight_bytes + states + copied + cost->bytes[BYTES_ACTIVATIONS] + sums.chunk_state_bytes;
     double chunk_states = missing_bytes(target, sums.chunk_state_bytes);
     if (target->repeated && !chunkwise)
         states = repeated_misses(target, states, footprint);
     states += missing_bytes(target, copied);
-    cost->memory_bytes = states + activations + chunk_states;
+    cost->memory_bytes = recurrent->weight_bytes + states + activations + chunk_states;
     enum resource unit = prepared_unit(prepared);
     double *use = cost->use, *floor = cost->floor, memory = 1 / recurrent->memory_rate;
     use[RESOURCE_VECTOR] = sums.lane_flops / recurrent->lane_rate;

@@ -17,7 +17,8 @@ struct recurrent_cost {
     double chunk_state_bytes; /* chunkwise: one head, one chunk: its state written and read again */
     double slices;            /* of a head's values, each with its own chain of chunks */
     double state_bytes;       /* one sequence */
-    double token_bytes;       /* activations read and written */
+    double weight_bytes;
+    double token_bytes; /* activations read and written */
     double fixed, launch, omega, memory_rate, cache_rate, lane_rate;
     double units, inverse_units;
     double unit_flop_s; /* s a FLOP of one unit, inside a chunk */

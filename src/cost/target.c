@@ -57,12 +57,18 @@ static void set_own_caches(struct target *target)
     if (!target->software->own_rows)
         return;
     target->cache_write_back = shared ? write_back_s(shared, 1) : 0;
+    target->memory_write_back = write_back_s(device_memory(device), 1);
+    target->cache_admits = shared ? shared->admits : 1;
+    target->peer_bandwidth = target->cache_bandwidth;
     for (size_t i = 0; i < device->tier_count && target->own_count < OWN_CACHES_MOST; i++) {
         const struct memory_tier *tier = &device->tiers[i];
-        if (tier->cache && tier->per_unit && tier->bandwidth * target->units > target->cache_bandwidth)
-            target->own[target->own_count++] =
-                (struct own_cache){tier->capacity * target->units, tier->bandwidth * target->units,
-                                   write_back_s(tier, target->units)};
+        if (!tier->cache || !tier->per_unit || tier->bandwidth * target->units <= target->cache_bandwidth)
+            continue;
+        target->own[target->own_count++] =
+            (struct own_cache){tier->capacity * target->units, tier->bandwidth * target->units,
+                               write_back_s(tier, target->units)};
+        if (tier->peer_bandwidth > 0)
+            target->peer_bandwidth = tier->peer_bandwidth * target->units;
     }
 }
 
@@ -73,6 +79,7 @@ static bool set_rates(struct target *target, struct diag *diag)
     if (!memory || !(memory->bandwidth > 0))
         return diag_error(diag, device->where, "%s has no memory with a bandwidth", device->id);
     target->memory_bandwidth = memory->bandwidth;
+    target->memory_slower = memory->unit_bandwidth > 0 ? memory->bandwidth / memory->unit_bandwidth : 1;
     target->cache_bandwidth = greater(cache ? cache->bandwidth : 0, memory->bandwidth);
     target->cache_capacity = cache ? cache->capacity : 0;
     target->vector_flops = lane_rate(device);

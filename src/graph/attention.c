@@ -41,6 +41,7 @@ static void add_qk_norm(struct graph *graph, int block, const struct attention_s
     double heads = shard->heads + shard->kv_heads;
     struct op *norm = add_norm(graph, OP_NAME_QK_NORM, block, shard->qk_dim, heads, false);
     norm->rows_factor = attention_share(graph);
+    norm->stream.in_place = norm->stream.written;
     norm_set_values(graph, norm, shard->qk_dim * (spec->qk_norm_all_heads ? heads : 2));
 }
 
@@ -59,6 +60,7 @@ static void add_rope_and_cache(struct graph *graph, int block, const struct atte
         struct op *op = add_stream(graph, name, OP_ELEMENTWISE, block, (rotated > 0 ? q : 0) + cached,
                                    rotated > 0 ? q : 0, ROPE_FLOPS * rotated);
         op->rows_factor = rows;
+        op->stream.in_place = op->stream.written;
         op->cache = cache;
         op->writes_cache = true;
         return;

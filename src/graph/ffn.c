@@ -34,8 +34,9 @@ void build_ffn(struct graph *graph, int block)
         add_gated(graph, block, spec, width);
     } else {
         add_linear(graph, OP_NAME_UP_PROJ, block, width, hidden, spec->bias);
-        add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width, ACTIVATION_FLOPS * width)
-            ->stream.exponentials = width;
+        struct op *op = add_stream(graph, OP_NAME_ACTIVATION, OP_ELEMENTWISE, block, width, width,
+                                   ACTIVATION_FLOPS * width);
+        op->stream.exponentials = op->stream.in_place = width;
     }
     if (spec->sub_norm)
         add_norm(graph, OP_NAME_FFN_SUB_NORM, block, width, 1, false);

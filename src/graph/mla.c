@@ -39,6 +39,7 @@ static int add_latent(struct graph *graph, int block, const struct mla_spec *spe
     struct op *op = add_stream(graph, OP_NAME_ROPE_KV_WRITE, OP_ELEMENTWISE, block, q_rope + cached, q_rope,
                                3 * (q_rope + shard->rope));
     op->rows_factor = rows;
+    op->stream.in_place = q_rope;
     op->cache = cache;
     op->writes_cache = true;
     return cache;

@@ -79,7 +79,7 @@ static void add_routed(struct graph *graph, int block, const struct moe_spec *sp
     struct op *activation = add_stream(graph, OP_NAME_MOE_ACTIVATION, OP_ELEMENTWISE, block,
                                        (spec->gated ? 2 : 1) * shard->width, shard->width, 5 * shard->width);
     activation->rows_factor = pairs;
-    activation->stream.exponentials = shard->width;
+    activation->stream.exponentials = activation->stream.in_place = shard->width;
     add_grouped(graph, OP_NAME_MOE_DOWN, block, row, shard->width, spec, shard);
     /* weighted sum of a token's experts: a multiply-add for each; the shared experts' result is one more row
      */
@@ -100,7 +100,7 @@ static void add_shared(struct graph *graph, int block, const struct moe_spec *sp
     struct op *activation =
         add_stream(graph, OP_NAME_SHARED_ACTIVATION, OP_ELEMENTWISE, block, in, width, 5 * width);
     activation->rows_factor = shard->rows;
-    activation->stream.exponentials = width;
+    activation->stream.exponentials = activation->stream.in_place = width;
     add_linear(graph, OP_NAME_SHARED_DOWN, block, hidden, width, false)->rows_factor = shard->rows;
     if (spec->shared_gate) {
         struct op *gate = add_linear(graph, OP_NAME_SHARED_GATE, block, 1, hidden, false);

@@ -21,6 +21,9 @@ struct memory_tier {
     double bandwidth;       /* byte/s read, data sheet (or published microbenchmark, as the source says) */
     double write_bandwidth; /* byte/s; 0: as read */
     double unit_bandwidth;  /* byte/s that one unit alone reaches of a shared tier; 0: all of it */
+    double peer_bandwidth;  /* byte/s at which one unit reads what another has in a tier of its own; 0: not
+                               known */
+    double admits;          /* share of the lines that nearer caches give up the first time that it keeps */
     double latency;         /* s */
     double granularity;     /* bytes of the smallest access */
     double energy;          /* J/byte */

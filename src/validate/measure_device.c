@@ -49,6 +49,10 @@ static void add_cache(struct text *out, const struct machine_rates *rates, int l
     add_rate(out, "write_bandwidth", bandwidth->write[level] / parts);
     if (!own)
         add_rate(out, "unit_bandwidth", fmin(one->bandwidth.read[level], bandwidth->read[level]));
+    if (own && level == rates->peer_level)
+        add_rate(out, "peer_bandwidth", rates->peer_bandwidth / parts);
+    if (!own && rates->admits >= 0)
+        text_printf(out, ", admits: %.2f", rates->admits);
     text_add(out, "}\n");
 }
 

@@ -3,7 +3,7 @@
 
 struct producing {
     size_t rows, width, count;
-    float *const *values; /* [count] matrices [rows][width] */
+    float *values; /* [count][rows][width] */
     const char *weights;
     size_t bytes; /* of them a thread */
 };
@@ -30,16 +30,18 @@ static void produce_share(void *context, int thread, int threads)
     for (size_t at = 0; at < producing->bytes; at += LINE)
         (void)weights[at];
     for (size_t i = 0; i < producing->count; i++)
-        produce_columns(producing, thread, threads, producing->values[i]);
+        produce_columns(producing, thread, threads,
+                        producing->values + i * producing->rows * producing->width);
 }
 
-void measure_produce(struct measuring *measuring, size_t rows, size_t width, float *const *values,
-                     size_t count)
+void measure_produce(struct measuring *measuring, size_t rows, size_t width, size_t count)
 {
     enum { LINE = 64 };
     const struct machine *machine = &measuring->rates.machine;
     size_t own = (size_t)(machine->caches[2].bytes / 2 / machine->processors) / LINE * LINE;
     const char *weights = measuring_next(measuring, own * (size_t)team_threads(measuring->team), LINE);
-    struct producing producing = {rows, width, count, values, weights, own};
+    measuring->fresh =
+        (float *)(void *)measuring_next(measuring, count * rows * width * sizeof *measuring->fresh, LINE);
+    struct producing producing = {rows, width, count, measuring->fresh, weights, own};
     team_run(measuring->team, produce_share, &producing);
 }

@@ -1,6 +1,8 @@
 /* What the machine does at best, by threads. */
 #include "validate/measuring.h"
 
+#include <gsl/gsl_statistics_double.h>
+#include <math.h>
 #include <string.h>
 
 enum { MIB = 1 << 20, X_FLOATS = 8 << 20, Y_FLOATS = 40 << 20 };
@@ -180,12 +182,76 @@ static void measure_team(struct measuring *measuring, struct team *team, struct 
     }
 }
 
+/* The outermost cache that cores share; 0: there is none. */
+static int shared_level(const struct machine *machine)
+{
+    for (int level = CACHE_LEVELS; level >= 1; level--)
+        if (machine->caches[level].instances > 0 && machine->caches[level].instances < machine->cores)
+            return level;
+    return 0;
+}
+
+/* Of what was written once and fell out of the cores' own caches, the share that the shared cache still has:
+ * the rate of reading it lies between the cache's and memory's. Caches that are no superset of the nearer
+ * ones may keep just lines that came back to them (Intel's since Skylake-SP keep some). */
+static double measure_admission(struct measuring *measuring)
+{
+    enum { TIMES = 15 };
+    const struct machine_rates *rates = &measuring->rates;
+    const struct bandwidths *bandwidth = &rates->teams[rates->team_count - 1].bandwidth;
+    int level = shared_level(&rates->machine);
+    size_t bytes = level > 0 ? level_bytes(&rates->machine, level, rates->machine.cores) : 0;
+    if (bytes == 0 || bytes * TIMES * 2 > measuring->bulk_bytes)
+        return -1;
+    double hit = 1 / bandwidth->read[level], miss = 1 / bandwidth->read[0], times[TIMES];
+    size_t flushed = measuring->bulk_bytes - bytes * TIMES;
+    read_bandwidth(measuring->team, measuring->bulk, flushed, 1);
+    for (size_t i = 0; i < TIMES; i++)
+        times[i] =
+            1 / written_read_bandwidth(measuring->team, measuring->bulk + flushed + i * bytes, bytes, false);
+    double share = (miss - gsl_stats_median(times, 1, TIMES)) / (miss - hit);
+    return miss > hit ? fmin(fmax(share, 0), 1) : -1;
+}
+
+/* The outermost cache that each core has for itself. */
+static int own_level(const struct machine *machine)
+{
+    int own = 0;
+    for (int level = 1; level <= CACHE_LEVELS; level++)
+        own = machine->caches[level].instances >= machine->cores ? level : own;
+    return own;
+}
+
+/* Half of what the cores' own caches hold, read by the neighbour of who wrote it. */
+static double measure_peers(struct measuring *measuring)
+{
+    enum { TIMES = 25 };
+    const struct machine *machine = &measuring->rates.machine;
+    int level = measuring->rates.peer_level;
+    size_t bytes = (size_t)machine->caches[level].bytes / 2;
+    if (level == 0 || machine->cores < 2 || bytes > measuring->bulk_bytes)
+        return 0;
+    double rates[TIMES];
+    for (int i = 0; i < TIMES; i++)
+        rates[i] = written_read_bandwidth(measuring->team, measuring->bulk, bytes, true);
+    return gsl_stats_median(rates, 1, TIMES);
+}
+
+/* As rates, the best that was seen in all calls. */
+static void measure_passing(struct measuring *measuring)
+{
+    struct machine_rates *rates = &measuring->rates;
+    keep_greater(&rates->admits, measure_admission(measuring));
+    keep_greater(&rates->peer_bandwidth, measure_peers(measuring));
+}
+
 void measure_rates_again(struct measuring *measuring)
 {
     struct machine_rates *rates = &measuring->rates;
     measure_team(measuring, measuring->team, &rates->teams[rates->team_count - 1]);
     if (measuring->one)
         measure_team(measuring, measuring->one, &rates->teams[0]);
+    measure_passing(measuring);
 }
 
 bool measure_rates(struct measuring *measuring, struct diag *diag)
@@ -210,6 +276,9 @@ bool measure_rates(struct measuring *measuring, struct diag *diag)
     for (int i = 0; i < PROBES; i++)
         measure_dram(measuring);
     measure_modes(measuring);
+    rates->peer_level = own_level(&rates->machine);
+    rates->admits = -1;
+    measure_passing(measuring);
     if (!disk_probe(measuring->options.folder, (measuring->options.quick ? 32 : 256) * (size_t)MIB,
                     measuring->options.quick ? 0.4 : 2, &rates->disk, &rates->no_disk))
         rates->disk = (struct disk_rates){0};

@@ -14,7 +14,6 @@ struct recurrent_shape {
     int key_heads, value_heads, key_dim, dim; /* Mamba-1: a head of one value a channel, keys are its state */
     int sequences, tokens;
     size_t sets; /* copies of the states that take turns */
-    float *a;    /* of Mamba-1: [inner][state] */
 };
 
 struct sharing {
@@ -34,6 +33,11 @@ static size_t state_floats(const struct recurrent_shape *shape)
            (size_t)shape->dim;
 }
 
+static size_t a_floats(const struct recurrent_shape *shape)
+{
+    return shape->kernel == MAMBA1_SCAN ? state_floats(shape) / (size_t)shape->sequences : 0;
+}
+
 static void run_conv(const struct sharing *sharing, size_t from, size_t to)
 {
     const struct recurrent_shape *shape = sharing->shape;
@@ -42,8 +46,8 @@ static void run_conv(const struct sharing *sharing, size_t from, size_t to)
     struct conv1d conv = {(int)channels, CONV_WIDTH, measuring->x, NULL};
     for (int s = 0; s < shape->sequences; s++) {
         size_t first = (size_t)s * (size_t)shape->tokens * channels;
-        conv1d_silu(measuring->isa, &conv, measuring->x + first, channels, shape->tokens, (int)from, (int)to,
-                    sharing->states + (size_t)s * channels * (CONV_WIDTH - 1), measuring->y + first);
+        conv1d_silu(measuring->isa, &conv, measuring->fresh + first, channels, shape->tokens, (int)from,
+                    (int)to, sharing->states + (size_t)s * channels * (CONV_WIDTH - 1), measuring->y + first);
     }
 }
 
@@ -56,24 +60,25 @@ static void run_delta(const struct sharing *sharing, size_t from, size_t to)
     const struct delta_rule rule = {shape->key_heads, shape->value_heads, shape->dim, shape->dim, false};
     const float *gates = measuring->x + measuring->x_floats - (1 << 16); /* decays and betas in (-1, 1) */
     for (int s = 0; s < shape->sequences; s++) {
-        const float *q = measuring->x + (size_t)s * (size_t)shape->tokens * stride;
+        const float *q = measuring->fresh + (size_t)s * (size_t)shape->tokens * stride;
         delta_rule(measuring->isa, &rule, q, q + keys, q + 2 * keys, stride, gates, gates, shape->tokens,
                    (int)from, (int)to, sharing->states + (size_t)s * values * (size_t)shape->dim,
                    measuring->y + (size_t)s * (size_t)shape->tokens * values, values);
     }
 }
 
-/* x and z [tokens][inner] one behind the other, then B and C; dt behind the results. */
+/* x, z and dt [tokens][inner] one behind the other; A is as large as one sequence's states. */
 static void run_mamba(const struct sharing *sharing, size_t from, size_t to)
 {
     const struct recurrent_shape *shape = sharing->shape;
     const struct measuring *measuring = sharing->measuring;
     size_t inner = (size_t)shape->value_heads, values = (size_t)(shape->sequences * shape->tokens) * inner;
-    const struct mamba_scan scan = {(int)inner, MAMBA_STATE, shape->a, measuring->x};
+    const float *a = sharing->states + (size_t)shape->sequences * inner * MAMBA_STATE;
+    const struct mamba_scan scan = {(int)inner, MAMBA_STATE, a, measuring->x};
     for (int s = 0; s < shape->sequences; s++) {
         size_t first = (size_t)s * (size_t)shape->tokens * inner;
-        const float *x = measuring->x + first, *bc = measuring->x + 2 * values;
-        float *dt = measuring->y + values + first;
+        const float *x = measuring->fresh + first, *bc = measuring->x;
+        float *dt = measuring->fresh + 2 * values + first;
         for (size_t t = 0; t < (size_t)shape->tokens; t++)
             softplus_values(measuring->isa, dt + t * inner + from, to - from);
         mamba_scan(measuring->isa, &scan, x, dt, x + values, inner, bc, bc + MAMBA_STATE,
@@ -95,21 +100,22 @@ static void run_share(void *context, int thread, int threads)
         runs[shape->kernel](sharing, from, to);
 }
 
-/* The convolution's inputs come from the product before it. */
+/* The inputs come from the operators before. */
 static void produce_inputs(struct measuring *measuring, const struct trial *trial)
 {
     const struct recurrent_shape *shape = trial->shape;
-    measure_produce(measuring, (size_t)shape->sequences * (size_t)shape->tokens, channels_of(shape),
-                    &measuring->x, 1);
+    bool mamba = shape->kernel == MAMBA1_SCAN;
+    measure_produce(measuring, (size_t)shape->sequences * (size_t)shape->tokens,
+                    mamba ? (size_t)shape->value_heads : channels_of(shape), mamba ? 3 : 1);
 }
 
 static bool run_recurrent(struct measuring *measuring, struct trial *trial, struct diag *diag)
 {
     (void)diag;
     const struct recurrent_shape *shape = trial->shape;
-    struct sharing sharing = {
-        measuring, shape,
-        (float *)(void *)measuring_next(measuring, state_floats(shape) * sizeof(float), 64)};
+    struct sharing sharing = {measuring, shape,
+                              (float *)(void *)measuring_next(
+                                  measuring, (state_floats(shape) + a_floats(shape)) * sizeof(float), 64)};
     team_run(measuring->team, run_share, &sharing);
     return true;
 }
@@ -123,15 +129,7 @@ static bool add_trial(struct measuring *measuring, struct trial *trial, const st
     bool conv = shape->kernel == CAUSAL_CONV1D, step = shape->tokens == 1;
     own->sets = conv ? 1 : measuring->bulk_bytes / (state_floats(shape) * sizeof(float));
     own->sets = own->sets > 0 ? own->sets : 1;
-    if (shape->kernel == MAMBA1_SCAN) {
-        size_t values = state_floats(shape) / (size_t)shape->sequences;
-        own->a = ARENA_ARRAY(measuring->arena, float, values);
-        if (!own->a)
-            return false;
-        for (size_t i = 0; i < values; i++)
-            own->a[i] = -0.5F;
-    }
-    *trial = (struct trial){.run = run_recurrent, .produce = conv ? produce_inputs : NULL, .shape = own};
+    *trial = (struct trial){.run = run_recurrent, .produce = produce_inputs, .shape = own};
     trial->cells =
         arena_printf(measuring->arena, "%s,%s,%d,%d,%d,%d,%d,%d,%d,%d,%zu", kernel_names[shape->kernel],
                      step ? "generation" : "context", shape->sequences, step ? 128 : shape->tokens, 2048,
@@ -164,7 +162,7 @@ bool measure_recurrences(struct measuring *measuring, struct diag *diag, const c
     size_t count = 0;
     float *states = (float *)(void *)measuring->bulk;
     for (size_t i = 0; i < measuring->bulk_bytes / sizeof *states; i++)
-        states[i] = 0.25F;
+        states[i] = -0.25F; /* as A below 0: states do not grow */
     text_add(csv,
              "device,source,kernel_source,phase,batch_size,seq_len,d_model,d_conv,num_k_heads,head_k_dim,"
              "num_v_heads,head_v_dim,state_sets,time_us\n");

@@ -13,20 +13,18 @@ struct stream_kernel {
     bool by_value; /* threads share values, not rows */
     /* of one row: values read and written and FLOPs, as graph/ counts them */
     double read, written, flops, exponentials, in_place; /* for each value of the row's width */
-    unsigned produced;                                   /* the operands that the operator before writes */
+    size_t operands;                                     /* of [rows][width], fresh */
 };
-
-enum { PRODUCED_X = 1, PRODUCED_SECOND = 2, PRODUCED_Y = 4 };
 
 struct stream_shape {
     const struct stream_kernel *kernel;
     size_t rows, width;
 };
 
-/* Two operands of up to rows * width values: the first half of x and the second; results go to y. */
-static const float *second(const struct measuring *measuring)
+/* An operand's rows. What operators write apart from what they read goes to y, the same each time. */
+static float *operand(const struct measuring *measuring, const struct stream_shape *shape, size_t index)
 {
-    return measuring->x + measuring->x_floats / 2;
+    return measuring->fresh + index * shape->rows * shape->width;
 }
 
 static void norm_rows(const struct measuring *measuring, const struct stream_shape *shape, size_t from,
@@ -34,24 +32,23 @@ static void norm_rows(const struct measuring *measuring, const struct stream_sha
 {
     size_t width = shape->width;
     for (size_t i = from; i < to; i++)
-        rms_norm(measuring->isa, measuring->x + i * width, second(measuring), 1e-5F, width,
+        rms_norm(measuring->isa, operand(measuring, shape, 0) + i * width, measuring->x, 1e-5F, width,
                  measuring->y + i * width);
 }
 
 static void add_values(const struct measuring *measuring, const struct stream_shape *shape, size_t from,
                        size_t to)
 {
-    (void)shape;
-    add_scaled(measuring->isa, measuring->x + from, 1e-6F, to - from, measuring->y + from);
+    add_scaled(measuring->isa, operand(measuring, shape, 1) + from, 1e-6F, to - from,
+               operand(measuring, shape, 0) + from);
 }
 
 /* In place, as the runner does. */
 static void activate_values(const struct measuring *measuring, const struct stream_shape *shape, size_t from,
                             size_t to)
 {
-    (void)shape;
-    activate(measuring->isa, ACTIVATION_SILU, measuring->x + from, second(measuring) + from, to - from,
-             measuring->x + from);
+    float *gate = operand(measuring, shape, 0) + from;
+    activate(measuring->isa, ACTIVATION_SILU, gate, operand(measuring, shape, 1) + from, to - from, gate);
 }
 
 enum { ROPE_DIM = 64 };
@@ -65,30 +62,21 @@ static void rope_rows(const struct measuring *measuring, const struct stream_sha
 {
     const struct rope rope = {.n = ROPE_DIM, .frequencies = measuring->x, .magnitude = 1};
     for (size_t i = from; i < to; i++)
-        rope_heads(measuring->isa, &rope, rope_turn, measuring->y + i * shape->width,
+        rope_heads(measuring->isa, &rope, rope_turn, operand(measuring, shape, 0) + i * shape->width,
                    (int)(shape->width / ROPE_DIM), ROPE_DIM);
 }
 
 static const struct stream_kernel kernels[] = {
-    {"norm", norm_rows, false, 1, 1, 7, 0, 0, PRODUCED_X},
-    {"residual_add", add_values, true, 2, 1, 1, 0, 1, PRODUCED_X},
-    {"activation", activate_values, true, 2, 1, 5, 1, 1, PRODUCED_X | PRODUCED_SECOND},
-    {"rope", rope_rows, false, 1, 1, 3, 0, 1, PRODUCED_Y},
+    {"norm", norm_rows, false, 1, 1, 7, 0, 0, 1},
+    {"residual_add", add_values, true, 2, 1, 1, 0, 1, 2},
+    {"activation", activate_values, true, 2, 1, 5, 1, 1, 2},
+    {"rope", rope_rows, false, 1, 1, 3, 0, 1, 1},
 };
 
 static void produce(struct measuring *measuring, const struct trial *trial)
 {
     const struct stream_shape *shape = trial->shape;
-    unsigned produced = shape->kernel->produced;
-    float *values[3];
-    size_t count = 0;
-    if (produced & PRODUCED_X)
-        values[count++] = measuring->x;
-    if (produced & PRODUCED_SECOND)
-        values[count++] = measuring->x + measuring->x_floats / 2;
-    if (produced & PRODUCED_Y)
-        values[count++] = measuring->y;
-    measure_produce(measuring, shape->rows, shape->width, values, count);
+    measure_produce(measuring, shape->rows, shape->width, shape->kernel->operands);
 }
 
 /* ---- runs ---- */

@@ -79,6 +79,8 @@ static bool time_apart(struct measuring *measuring, struct trial *trial, struct 
 static bool time_trial(struct measuring *measuring, struct trial *trial, struct diag *diag, double least_s,
                        double *seconds)
 {
+    if (trial->produce != NULL)
+        trial->produce(measuring, trial);
     if (!trial->run(measuring, trial, diag)) /* wakes threads, grows scratch */
         return false;
     return trial->produce != NULL ? time_apart(measuring, trial, diag, seconds)

@@ -22,6 +22,7 @@ struct measuring {
     size_t cursor; /* where the next operand that is to come from DRAM lies */
     float *x, *y;  /* activations */
     size_t x_floats, y_floats;
+    float *fresh; /* the produced operands of a trial, somewhere in bulk */
     struct gemm_scratch gemm;
     struct attention_scratch attention;
     double best_pace; /* 1/s of a fixed work in the first caches: what undisturbed cores do */
@@ -63,9 +64,9 @@ void measuring_advance(struct measuring *measuring, double seconds);
 /* Fills bulk with rows of the type whose values are like weights. */
 bool measure_fill_weights(struct measuring *measuring, struct diag *diag, enum weight_type type);
 
-/* Writes `count` matrices [rows][width] as products would leave them. */
-void measure_produce(struct measuring *measuring, size_t rows, size_t width, float *const *values,
-                     size_t count);
+/* Makes `fresh` `count` matrices [rows][width] that no cache has had, and writes those as products would
+ * leave them, one after the other. */
+void measure_produce(struct measuring *measuring, size_t rows, size_t width, size_t count);
 
 bool measure_gemms(struct measuring *measuring, struct diag *diag, const char *device, const char *source,
                    struct text *csv);

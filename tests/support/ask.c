@@ -1,5 +1,6 @@
 #include "support/ask.h"
 
+#include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,42 @@ const struct phase_cost *phase_of(const struct asked *asked, const char *phase)
         if (strcmp(asked->breakdown.phases[i].name, phase) == 0)
             return &asked->breakdown.phases[i];
     return NULL;
+}
+
+struct answer answer_to(const struct question *question)
+{
+    struct asked asked = ask(question);
+    cr_assert(asked.ok, "%s", diag_first_error(&asked.diag));
+    struct answer answer = asked.answer;
+    asked_free(&asked);
+    return answer;
+}
+
+void expect_refusal(struct question question, const char *reason)
+{
+    struct asked asked = ask(&question);
+    cr_expect_not(asked.ok, "accepted, but expected \"%s\"", reason);
+    if (!asked.ok)
+        cr_expect(strstr(diag_first_error(&asked.diag), reason) != NULL, "\"%s\" has no \"%s\"",
+                  diag_first_error(&asked.diag), reason);
+    asked_free(&asked);
+}
+
+void expect_same_answer(const struct answer *a, const struct answer *b)
+{
+    cr_expect_float_eq(a->ttft_s, b->ttft_s, 0);
+    cr_expect_float_eq(a->tpot_s, b->tpot_s, 0);
+    cr_expect_float_eq(a->latency_s, b->latency_s, 0);
+    cr_expect_float_eq(a->memory.total, b->memory.total, 0);
+    cr_expect_float_eq(a->energy_j, b->energy_j, 0);
+}
+
+struct question question_with(struct question question, const char *const *techniques, size_t technique_count,
+                              const char *const *settings, size_t setting_count)
+{
+    question.techniques = (struct string_list){(const char **)techniques, technique_count};
+    question.settings = (struct string_list){(const char **)settings, setting_count};
+    return question;
 }
 
 const struct step_op *phase_op(const struct asked *asked, const char *phase, const char *name,

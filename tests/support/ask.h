@@ -19,6 +19,19 @@ struct asked {
 struct asked ask(const struct question *question);
 void asked_free(struct asked *asked);
 
+/* The answer to a question that has one. */
+struct answer answer_to(const struct question *question);
+/* That a question is refused, with `reason` in what is said. */
+void expect_refusal(struct question question, const char *reason);
+void expect_same_answer(const struct answer *a, const struct answer *b);
+
+/* The same question with techniques and settings: LIST("a", "b") or NO_LIST for each. */
+struct question question_with(struct question question, const char *const *techniques, size_t technique_count,
+                              const char *const *settings, size_t setting_count);
+#define LIST(...)                                                                                            \
+    (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)
+#define NO_LIST NULL, 0
+
 /* The operator of a phase by name, NULL when it is not there; its op in *op (may be NULL). */
 const struct step_op *phase_op(const struct asked *asked, const char *phase, const char *name,
                                const struct op **op);

@@ -14,7 +14,7 @@ enum { FIXTURE_OPS = 8, FIXTURE_BUFFERS = 8, FIXTURE_CALIBRATIONS = FAMILY_COUNT
 struct fixture {
     struct arena *arena;
     struct diag diag;
-    struct memory_tier tiers[2];
+    struct memory_tier tiers[3];
     struct link links[2];
     struct calibration calibrations[FIXTURE_CALIBRATIONS];
     struct device device;

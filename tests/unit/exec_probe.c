@@ -44,6 +44,8 @@ Test(exec_probe, bandwidths_fall_with_distance)
     cr_expect_gt(far, 1e8);
     cr_expect_gt(write_bandwidth(team, buffer, NEAR, 5), 1e8);
     cr_expect_gt(copy_bandwidth(team, buffer, buffer + NEAR, NEAR, 5), 1e8);
+    cr_expect_gt(written_read_bandwidth(team, buffer, FAR, false), 1e8);
+    cr_expect_gt(written_read_bandwidth(team, buffer, FAR, true), 1e8);
     buffer_free(buffer, FAR);
 }
 

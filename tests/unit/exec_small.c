@@ -403,7 +403,7 @@ Test(exec_small, a_weighted_sum_is_the_sum_of_its_rows)
             values[r][i] = sinf((float)(r * LENGTH + i));
     for (int isa = 0; isa <= (int)cpu_isa(); isa++)
         for (size_t count = 0; count <= ROWS; count++) {
-            weighted_sum((enum isa)isa, rows, weights, count, LENGTH, got);
+            weighted_sum((enum isa)isa, rows, weights, rows, count, LENGTH, got);
             for (int i = 0; i < LENGTH; i++) {
                 double wanted = 0;
                 for (size_t r = 0; r < count; r++)

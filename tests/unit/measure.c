@@ -32,6 +32,9 @@ static struct machine_rates made_up(void)
         .team_count = 2,
         .dram = {.count = 2, .value = {30e9, 18e9}, .share = {0.75, 0.25}, .noise = 0.01},
         .dram_count = 40,
+        .peer_level = 2,
+        .peer_bandwidth = 48e9,
+        .admits = 0.25,
         .no_disk = "it is not there"};
     rates.machine.caches[2] = (struct machine_cache){4 * 1048576.0, 4};
     rates.machine.caches[3] = (struct machine_cache){32 * 1048576.0, 1};
@@ -81,7 +84,10 @@ Test(measure, rates_become_a_device)
     cr_expect(tier(device, "l2")->per_unit);
     cr_expect_float_eq(tier(device, "l2")->bandwidth, 60e9, 1);
     cr_expect_float_eq(tier(device, "l2")->capacity, 1048576, 1);
+    cr_expect_float_eq(tier(device, "l2")->peer_bandwidth, 12e9, 1, "of each core");
     cr_expect_float_eq(device_shared_cache(device)->unit_bandwidth, 40e9, 1);
+    cr_expect_float_eq(device_shared_cache(device)->admits, 0.25, 1e-9);
+    cr_expect_float_eq(device_memory(device)->admits, 1, 0, "none is kept back where nothing is said");
     cr_expect_float_eq(device_memory(device)->bandwidth, 30e9, 1, "the faster mode");
     cr_expect_float_eq(device_memory(device)->unit_bandwidth, 20e9, 1);
     cr_expect_null(tier(device, "disk"));

@@ -19,45 +19,6 @@ static struct asked answered(const struct question *question)
     return asked;
 }
 
-static struct answer answer_of(const struct question *question)
-{
-    struct asked asked = answered(question);
-    struct answer answer = asked.answer;
-    asked_free(&asked);
-    return answer;
-}
-
-/* The same question with a technique and settings. */
-static struct question with(struct question question, const char *const *techniques, size_t technique_count,
-                            const char *const *settings, size_t setting_count)
-{
-    question.techniques = (struct string_list){(const char **)techniques, technique_count};
-    question.settings = (struct string_list){(const char **)settings, setting_count};
-    return question;
-}
-#define LIST(...)                                                                                            \
-    (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)
-#define NO_LIST NULL, 0
-
-static void expect_same(const struct answer *a, const struct answer *b)
-{
-    cr_expect_float_eq(a->ttft_s, b->ttft_s, 0);
-    cr_expect_float_eq(a->tpot_s, b->tpot_s, 0);
-    cr_expect_float_eq(a->latency_s, b->latency_s, 0);
-    cr_expect_float_eq(a->memory.total, b->memory.total, 0);
-    cr_expect_float_eq(a->energy_j, b->energy_j, 0);
-}
-
-static void expect_refused(const struct question *question, const char *reason)
-{
-    struct asked asked = ask(question);
-    cr_expect_not(asked.ok, "accepted, but expected \"%s\"", reason);
-    if (!asked.ok)
-        cr_expect(strstr(diag_first_error(&asked.diag), reason) != NULL, "\"%s\" has no \"%s\"",
-                  diag_first_error(&asked.diag), reason);
-    asked_free(&asked);
-}
-
 /* ---- hooks ---- */
 
 static int calls[HOOK_COUNT];
@@ -207,23 +168,24 @@ Test(mechanism, inserted_operators_keep_what_others_wait_for)
 Test(mechanism, the_baselines_own_type_changes_nothing)
 {
     struct question base = llama(4, 300, 40);
-    struct answer plain = answer_of(&base);
+    struct answer plain = answer_to(&base);
     struct question types = base;
     types.weights = types.kv = types.activations = "bf16";
-    struct answer same = answer_of(&types);
-    expect_same(&plain, &same);
-    struct question technique =
-        with(base, LIST("w8a8"), LIST("weight_quantization.type=bf16", "activation_quantization.type=bf16"));
-    same = answer_of(&technique);
-    expect_same(&plain, &same);
+    struct answer same = answer_to(&types);
+    expect_same_answer(&plain, &same);
+    struct question technique = question_with(
+        base, LIST("w8a8"), LIST("weight_quantization.type=bf16", "activation_quantization.type=bf16"));
+    same = answer_to(&technique);
+    expect_same_answer(&plain, &same);
 }
 
 Test(mechanism, a_prefix_needs_someone_to_share_it_with)
 {
     struct question base = llama(1, 1000, 20);
-    struct question shared = with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=500"));
-    struct answer alone = answer_of(&base), same = answer_of(&shared);
-    expect_same(&alone, &same);
+    struct question shared =
+        question_with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=500"));
+    struct answer alone = answer_to(&base), same = answer_to(&shared);
+    expect_same_answer(&alone, &same);
 }
 
 /* ---- more is never worse ---- */
@@ -236,7 +198,7 @@ Test(mechanism, fewer_bits_decode_no_slower_and_take_no_more_memory)
         for (int i = 0; i < 3; i++) {
             struct question question = axis == 0 ? llama(1, 100, 30) : llama(32, 8000, 30);
             *(axis == 0 ? &question.weights : &question.kv) = types[i];
-            struct answer answer = answer_of(&question);
+            struct answer answer = answer_to(&question);
             cr_expect(answer.tpot_s < last.tpot_s, "%s: %g after %g", types[i], answer.tpot_s, last.tpot_s);
             cr_expect(answer.memory.total < last.memory.total);
             last = answer;
@@ -253,16 +215,16 @@ Test(mechanism, higher_acceptance_is_never_slower)
     double last = INFINITY;
     struct question base = llama(1, 200, 101);
     for (int i = 0; i < 5; i++) {
-        struct question question = with(base, LIST("speculative-chain"), &acceptances[i], 1);
-        struct answer answer = answer_of(&question);
+        struct question question = question_with(base, LIST("speculative-chain"), &acceptances[i], 1);
+        struct answer answer = answer_to(&question);
         cr_expect(answer.latency_s <= last * (1 + 1e-12), "%s: %g after %g", acceptances[i], answer.latency_s,
                   last);
         last = answer.latency_s;
     }
-    struct answer plain = answer_of(&base);
+    struct answer plain = answer_to(&base);
     cr_expect(last < plain.latency_s, "with every proposal accepted it pays");
-    struct question hopeless = with(base, LIST("speculative-chain"), &acceptances[0], 1);
-    cr_expect(answer_of(&hopeless).latency_s > plain.latency_s, "with none accepted it does not");
+    struct question hopeless = question_with(base, LIST("speculative-chain"), &acceptances[0], 1);
+    cr_expect(answer_to(&hopeless).latency_s > plain.latency_s, "with none accepted it does not");
 }
 
 Test(mechanism, a_longer_shared_prefix_is_never_slower_nor_larger)
@@ -272,22 +234,22 @@ Test(mechanism, a_longer_shared_prefix_is_never_slower_nor_larger)
         "shared_prefix.prefix_tokens=3000", "shared_prefix.prefix_tokens=3999"};
     static const char *const read_once = "shared_prefix.read_once=true";
     struct question base = llama(16, 4000, 50);
-    struct answer last = answer_of(&base);
+    struct answer last = answer_to(&base);
     for (int i = 0; i < 5; i++) {
         const char *settings[] = {prefixes[i], read_once};
-        struct question question = with(base, LIST("shared-prefix"), settings, 1);
-        struct answer answer = answer_of(&question);
+        struct question question = question_with(base, LIST("shared-prefix"), settings, 1);
+        struct answer answer = answer_to(&question);
         /* a prompt cut in two has one more partly filled block of query rows */
         cr_expect(answer.latency_s <= last.latency_s * (1 + 1e-4), "%s: %g after %g", prefixes[i],
                   answer.latency_s, last.latency_s);
         cr_expect(answer.memory.total <= last.memory.total, "%s", prefixes[i]);
         last = answer;
-        question = with(base, LIST("shared-prefix"), settings, 2);
-        cr_expect(answer_of(&question).tpot_s <= answer.tpot_s * (1 + 1e-12), "%s read once", prefixes[i]);
+        question = question_with(base, LIST("shared-prefix"), settings, 2);
+        cr_expect(answer_to(&question).tpot_s <= answer.tpot_s * (1 + 1e-12), "%s read once", prefixes[i]);
     }
-    struct question cached = with(base, LIST("shared-prefix"),
-                                  LIST("shared_prefix.prefix_tokens=3999", "shared_prefix.cached=true"));
-    cr_expect(answer_of(&cached).ttft_s < last.ttft_s);
+    struct question cached = question_with(
+        base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=3999", "shared_prefix.cached=true"));
+    cr_expect(answer_to(&cached).ttft_s < last.ttft_s);
 }
 
 /* ---- composition and conservation ---- */
@@ -297,10 +259,10 @@ Test(mechanism, techniques_compose_with_each_other_and_with_tensor_parallelism)
     struct question base = llama(8, 2000, 65);
     for (int devices = 1; devices <= 4; devices *= 2) {
         base.devices = devices;
-        struct question stacked = with(base, LIST("fp8", "speculative-chain", "shared-prefix"),
-                                       LIST("shared_prefix.prefix_tokens=1000"));
+        struct question stacked = question_with(base, LIST("fp8", "speculative-chain", "shared-prefix"),
+                                                LIST("shared_prefix.prefix_tokens=1000"));
         struct asked asked = answered(&stacked);
-        struct answer plain = answer_of(&base), all = asked.answer;
+        struct answer plain = answer_to(&base), all = asked.answer;
         cr_expect(all.latency_s < plain.latency_s, "%d devices", devices);
         cr_expect(all.memory.kv < plain.memory.kv);
         /* the draft stays in bf16: its weights are beside the halved ones */
@@ -314,8 +276,8 @@ Test(mechanism, techniques_compose_with_each_other_and_with_tensor_parallelism)
 Test(mechanism, cycles_emit_the_output)
 {
     struct question question =
-        with(llama(2, 100, 201), LIST("speculative-chain"),
-             LIST("speculative_decoding.acceptance=0.5", "speculative_decoding.draft_tokens=3"));
+        question_with(llama(2, 100, 201), LIST("speculative-chain"),
+                      LIST("speculative_decoding.acceptance=0.5", "speculative_decoding.draft_tokens=3"));
     struct asked asked = answered(&question);
     const struct phase_cost *decode = phase_of(&asked, "decode"), *draft = phase_of(&asked, "draft");
     cr_assert(decode && draft);
@@ -336,41 +298,42 @@ Test(mechanism, cycles_emit_the_output)
 Test(mechanism, what_makes_no_sense_is_refused)
 {
     struct question base = llama(1, 100, 10);
-    struct question q = with(base, LIST("fp8", "kv8"), NO_LIST);
-    expect_refused(&q, "both set kv_quantization");
-    q = with(base, LIST("kv8"), NO_LIST);
+    struct question q = question_with(base, LIST("fp8", "kv8"), NO_LIST);
+    expect_refusal(q, "both set kv_quantization");
+    q = question_with(base, LIST("kv8"), NO_LIST);
     q.kv = "int8";
-    expect_refused(&q, "both set kv_quantization");
-    q = with(base, LIST("speculative-chain"), LIST("speculative_decoding.acceptance=1.5"));
-    expect_refused(&q, "acceptance");
-    q = with(base, LIST("speculative-chain"), LIST("speculative_decoding.draft_tokens=0"));
-    expect_refused(&q, "draft_tokens");
-    q = with(base, LIST("speculative-chain"), LIST("speculative_decoding.acceptence=0.5"));
-    expect_refused(&q, "acceptance");
-    q = with(base, LIST("speculative-chain"), LIST("speculative_decoding.draft_model=llada-8b"));
-    expect_refused(&q, "masked-diffusion");
-    q = with(base, LIST("speculative-chain"), LIST("speculative_decoding.draft_model=no-such-model"));
-    expect_refused(&q, "no-such-model");
+    expect_refusal(q, "both set kv_quantization");
+    q = question_with(base, LIST("speculative-chain"), LIST("speculative_decoding.acceptance=1.5"));
+    expect_refusal(q, "acceptance");
+    q = question_with(base, LIST("speculative-chain"), LIST("speculative_decoding.draft_tokens=0"));
+    expect_refusal(q, "draft_tokens");
+    q = question_with(base, LIST("speculative-chain"), LIST("speculative_decoding.acceptence=0.5"));
+    expect_refusal(q, "acceptance");
+    q = question_with(base, LIST("speculative-chain"), LIST("speculative_decoding.draft_model=llada-8b"));
+    expect_refusal(q, "masked-diffusion");
+    q = question_with(base, LIST("speculative-chain"),
+                      LIST("speculative_decoding.draft_model=no-such-model"));
+    expect_refusal(q, "no-such-model");
     q.model = "llada-8b";
-    expect_refused(&q, "masked-diffusion");
-    q = with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=100"));
-    expect_refused(&q, "does not leave a token");
-    q = with(base, LIST("shared-prefix"), NO_LIST);
-    expect_refused(&q, "no shared_prefix");
-    q = with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=10"));
+    expect_refusal(q, "masked-diffusion");
+    q = question_with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=100"));
+    expect_refusal(q, "does not leave a token");
+    q = question_with(base, LIST("shared-prefix"), NO_LIST);
+    expect_refusal(q, "no shared_prefix");
+    q = question_with(base, LIST("shared-prefix"), LIST("shared_prefix.prefix_tokens=10"));
     q.model = "llada-8b";
-    expect_refused(&q, "masked-diffusion");
+    expect_refusal(q, "masked-diffusion");
     q = base;
     q.model = "llada-8b";
     q.kv = "fp8";
-    expect_refused(&q, "masked-diffusion");
-    q = with(base, NO_LIST, LIST("speculative_decoding.acceptance=0.5"));
-    expect_refused(&q, "no technique of the stack");
-    q = with(base, NO_LIST, LIST("speculative_decodin.acceptance=0.5"));
-    expect_refused(&q, "did you mean \"speculative_decoding\"");
+    expect_refusal(q, "masked-diffusion");
+    q = question_with(base, NO_LIST, LIST("speculative_decoding.acceptance=0.5"));
+    expect_refusal(q, "no technique of the stack");
+    q = question_with(base, NO_LIST, LIST("speculative_decodin.acceptance=0.5"));
+    expect_refusal(q, "did you mean \"speculative_decoding\"");
     q = base;
     q.weights = "int5";
-    expect_refused(&q, "unknown element type");
+    expect_refusal(q, "unknown element type");
 }
 
 static bool add(struct stack *stack, struct asked *asked, const char *mechanism, const char *setting)
@@ -473,7 +436,7 @@ Test(mechanism, every_shipped_technique_runs_on_llama)
 
 Test(mechanism, empirical_inputs_are_named)
 {
-    struct question question = with(llama(1, 100, 10), LIST("speculative-chain"), NO_LIST);
+    struct question question = question_with(llama(1, 100, 10), LIST("speculative-chain"), NO_LIST);
     struct asked asked = answered(&question);
     const char **lines;
     cr_expect_eq(stack_empirical(&asked.resolved.deployment.stack, asked.arena, &lines), 1);

@@ -26,21 +26,12 @@ static struct question with(struct question question, const char *technique, con
     return question;
 }
 
-static struct answer answer_of(const struct question *question)
-{
-    struct asked asked = ask(question);
-    cr_assert(asked.ok, "%s", diag_first_error(&asked.diag));
-    struct answer answer = asked.answer;
-    asked_free(&asked);
-    return answer;
-}
-
 static struct answer answer_with(struct question question, const char *technique, const char *a,
                                  const char *b, const char *c)
 {
     const char *one[1], *copy[3], *const settings[3] = {a, b, c};
     struct question asked = with(question, technique, settings, one, copy);
-    return answer_of(&asked);
+    return answer_to(&asked);
 }
 
 static void expect_refused(struct question question, const char *technique, const char *a, const char *b,
@@ -69,7 +60,7 @@ static void expect_same(const struct answer *a, const struct answer *b)
 Test(mechanism_offload, off_is_the_baseline)
 {
     struct question dense = host_question("llama-3.1-8b", 8), mixture = host_question("mixtral-8x7b", 4);
-    struct answer plain = answer_of(&dense), plain_mixture = answer_of(&mixture), off;
+    struct answer plain = answer_to(&dense), plain_mixture = answer_to(&mixture), off;
     off = answer_with(dense, "weights-in-host-memory", "weight_offload.resident=1",
                       "weight_offload.staged_layers=0", NULL);
     expect_same(&plain, &off);
@@ -119,7 +110,7 @@ Test(mechanism_offload, prefetch_hides_loads_and_never_costs)
     struct answer ahead = answer_with(question, "weights-in-host-memory", NULL, NULL, NULL);
     struct answer late =
         answer_with(question, "weights-in-host-memory", "weight_offload.prefetch=false", NULL, NULL);
-    struct answer plain = answer_of(&question);
+    struct answer plain = answer_to(&question);
     cr_expect_lt(ahead.tpot_s, late.tpot_s);
     cr_expect_gt(ahead.tpot_s, plain.tpot_s);
     cr_expect_leq(late.tpot_s, ahead.tpot_s + 1.05 * plain.tpot_s, "at most one of the two can hide");
@@ -130,7 +121,7 @@ Test(mechanism_offload, prefetch_hides_loads_and_never_costs)
 Test(mechanism_offload, what_is_away_counts_there_and_not_here)
 {
     struct question question = host_question("llama-3.1-8b", 8);
-    struct answer plain = answer_of(&question);
+    struct answer plain = answer_to(&question);
     struct answer kv = answer_with(question, "kv-in-host-memory", NULL, NULL, NULL);
     cr_expect_float_eq(kv.memory.kv, 0, 0);
     cr_assert_eq(kv.memory.elsewhere_count, 1);
@@ -158,7 +149,7 @@ Test(mechanism_offload, each_layer_moves_its_weights_once_a_step)
 {
     struct question question = host_question("llama-3.1-8b", 8);
     const char *one[] = {"weights-in-host-memory"};
-    struct answer plain = answer_of(&question);
+    struct answer plain = answer_to(&question);
     question.techniques = (struct string_list){one, 1};
     struct asked asked = ask(&question);
     cr_assert(asked.ok, "%s", diag_first_error(&asked.diag));
@@ -258,7 +249,7 @@ Test(mechanism_offload, composes_with_quantised_weights_and_tensor_parallelism)
                            .batch = 8,
                            .prompt = 256,
                            .output = 8};
-    struct answer plain = answer_of(&two);
+    struct answer plain = answer_to(&two);
     struct answer drive = answer_with(two, "instinfer", NULL, NULL, NULL);
     cr_expect_gt(drive.tpot_s, plain.tpot_s);
     cr_expect_float_eq(drive.memory.elsewhere[0].bytes, 2 * plain.memory.kv, 1e-6 * plain.memory.kv);

@@ -56,15 +56,6 @@ static struct answer answer_with(const char *technique, const char *setting, con
     return answer_of(asking);
 }
 
-static void expect_same(const struct answer *a, const struct answer *b)
-{
-    cr_expect_float_eq(a->ttft_s, b->ttft_s, 0);
-    cr_expect_float_eq(a->tpot_s, b->tpot_s, 0);
-    cr_expect_float_eq(a->latency_s, b->latency_s, 0);
-    cr_expect_float_eq(a->memory.total, b->memory.total, 0);
-    cr_expect_float_eq(a->energy_j, b->energy_j, 0);
-}
-
 static void expect_refused(struct asking asking, const char *reason)
 {
     struct asked asked = put(&asking);
@@ -88,13 +79,13 @@ Test(mechanism_weights, off_is_the_baseline_exactly)
             struct asking asking = llama(off[i]);
             asking.question.devices = devices;
             struct answer same = answer_of(asking);
-            expect_same(&base, &same);
+            expect_same_answer(&base, &same);
         }
     }
     struct asking four = llama(NULL);
     four.question.weights = "int4-g128";
     struct answer quantised = answer_of(four), mixed = answer_with(MIXED, NULL, NULL);
-    expect_same(&quantised, &mixed);
+    expect_same_answer(&quantised, &mixed);
 }
 
 /* ---- widths ---- */
@@ -126,7 +117,7 @@ Test(mechanism_weights, whole_shares_are_the_wide_type)
     struct asking wide = llama(NULL);
     wide.question.weights = "int8-g128";
     struct answer plain = answer_of(wide), all = answer_with(MIXED, "weight_quantization.wide_share=1", NULL);
-    expect_same(&plain, &all);
+    expect_same_answer(&plain, &all);
 }
 
 Test(mechanism_weights, what_goes_beside_a_matrix_costs)

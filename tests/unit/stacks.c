@@ -166,7 +166,7 @@ Test(stacks, compose_with_each_other_and_with_tensor_parallelism)
     expect_same(&a, &b);
 }
 
-static void expect_refusal(struct asking asking, const char *model, const char *part)
+static void expect_stack_refusal(struct asking asking, const char *model, const char *part)
 {
     struct question *question = &asking.question;
     question->model = model;
@@ -188,25 +188,25 @@ Test(stacks, what_makes_no_sense_is_refused)
     struct asking asking = on_h100(4);
     asking.techniques[0] = "fp8";
     asking.techniques[1] = "w8a8";
-    expect_refusal(asking, "llama-3.1-8b", "both set weight_quantization");
+    expect_stack_refusal(asking, "llama-3.1-8b", "both set weight_quantization");
     asking = on_h100(4);
     asking.techniques[0] = "speculative-chain";
-    expect_refusal(asking, "llada-8b", "masked-diffusion");
+    expect_stack_refusal(asking, "llada-8b", "masked-diffusion");
     asking = on_h100(4);
     asking.techniques[0] = "shared-prefix";
-    expect_refusal(asking, "llama-3.1-8b", "shared_prefix.prefix_tokens");
+    expect_stack_refusal(asking, "llama-3.1-8b", "shared_prefix.prefix_tokens");
     asking.settings[0] = "shared_prefix.prefix_tokens=700";
-    expect_refusal(asking, "llama-3.1-8b", "does not leave a token");
+    expect_stack_refusal(asking, "llama-3.1-8b", "does not leave a token");
     asking = on_h100(4);
     asking.settings[0] = "shared_prefix.prefix_tokens=7";
-    expect_refusal(asking, "llama-3.1-8b", "no technique of the stack uses shared_prefix");
+    expect_stack_refusal(asking, "llama-3.1-8b", "no technique of the stack uses shared_prefix");
     asking.settings[0] = "sharedprefix.prefix_tokens=7";
-    expect_refusal(asking, "llama-3.1-8b", "did you mean \"shared_prefix\"");
+    expect_stack_refusal(asking, "llama-3.1-8b", "did you mean \"shared_prefix\"");
     asking = on_h100(4);
     asking.question.weights = "int44";
-    expect_refusal(asking, "llama-3.1-8b", "did you mean \"int4\"");
+    expect_stack_refusal(asking, "llama-3.1-8b", "did you mean \"int4\"");
     asking = on_h100(4);
     asking.techniques[0] = "speculative-chain";
     asking.settings[0] = "speculative_decoding.acceptance=1.5";
-    expect_refusal(asking, "llama-3.1-8b", "acceptance");
+    expect_stack_refusal(asking, "llama-3.1-8b", "acceptance");
 }

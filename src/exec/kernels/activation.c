@@ -13,10 +13,10 @@ void softplus_values(enum isa isa, float *x, size_t n)
     lane_kernels(isa)->softplus(x, n);
 }
 
-void weighted_sum(enum isa isa, const float *const *rows, const float *weights, size_t count, size_t n,
-                  float *out)
+void weighted_sum(enum isa isa, const float *const *rows, const float *weights, const float *const *next,
+                  size_t count, size_t n, float *out)
 {
-    lane_kernels(isa)->weighted_sum(rows, weights, count, n, out);
+    lane_kernels(isa)->weighted_sum(rows, weights, next, count, n, out);
 }
 
 void add_scaled(enum isa isa, const float *x, float scale, size_t n, float *y)

@@ -45,6 +45,9 @@ LANES_INLINE void lanes_activate_as(enum activation activation, const float *gat
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
+        lanes_fetch(gate + i);
+        if (up)
+            lanes_fetch(up + i);
         lanes a = lanes_activation(activation, lanes_load(gate + i));
         lanes_store(y + i, up ? lanes_mul(a, lanes_load(up + i)) : a);
     }
@@ -97,15 +100,17 @@ static void lanes_softplus(float *x, size_t n)
         lanes_store_part(x + i, lanes_softplus_of(lanes_load_part(x + i, n - i)), n - i);
 }
 
-/* Rows side by side: each is a stream of its own to the prefetchers, and the sum stays in registers. */
-static void lanes_weighted_sum(const float *const *rows, const float *weights, size_t count, size_t n,
-                               float *out)
+/* Rows side by side: the sum stays in registers, while the rows of the next sum are fetched. */
+static void lanes_weighted_sum(const float *const *rows, const float *weights, const float *const *next,
+                               size_t count, size_t n, float *out)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         lanes sum = lanes_set(0);
-        for (size_t row = 0; row < count; row++)
+        for (size_t row = 0; row < count; row++) {
+            __builtin_prefetch(next[row] + i, 0, 2);
             sum = lanes_fma(lanes_load(rows[row] + i), lanes_set(weights[row]), sum);
+        }
         lanes_store(out + i, sum);
     }
     for (; i < n; i++) {
@@ -119,8 +124,11 @@ static void lanes_add_scaled(const float *x, float scale, size_t n, float *y)
 {
     lanes s = lanes_set(scale);
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (; i + LANES <= n; i += LANES) {
+        lanes_fetch(x + i);
+        lanes_fetch(y + i);
         lanes_store(y + i, lanes_fma(lanes_load(x + i), s, lanes_load(y + i)));
+    }
     for (; i < n; i++)
         y[i] += scale * x[i];
 }

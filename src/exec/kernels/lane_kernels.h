@@ -14,7 +14,8 @@ struct lane_kernels {
     void (*rope_heads)(const struct rope *rope, const float *table, float *heads, int count, size_t head_dim);
     void (*activate)(enum activation activation, const float *gate, const float *up, size_t n, float *y);
     void (*add_scaled)(const float *x, float scale, size_t n, float *y);
-    void (*weighted_sum)(const float *const *rows, const float *weights, size_t count, size_t n, float *out);
+    void (*weighted_sum)(const float *const *rows, const float *weights, const float *const *next,
+                         size_t count, size_t n, float *out);
     void (*softplus)(float *x, size_t n);
     void (*softmax)(float *x, size_t n);
     /* The greatest of n values but NaN; -inf where there is none. */

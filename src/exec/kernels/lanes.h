@@ -48,6 +48,16 @@ typedef int32_t lanes_int __attribute__((vector_size(16)));
 #define LANES_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Asks for what a stream reads FETCH_AHEAD values later; behind its end that is in vain. The operators
+ * between products last some tens of microseconds, in which the prefetchers of a Sapphire Rapids core hardly
+ * catch up: SiLU took 0.78 ns a value right behind a product, 0.56 ns with this (0.42 ns from the L1 cache).
+ */
+LANES_INLINE void lanes_fetch(const float *x)
+{
+    enum { FETCH_AHEAD = 512 };
+    __builtin_prefetch(x + FETCH_AHEAD);
+}
+
 #if defined(LANES_AVX512)
 LANES_INLINE lanes lanes_set(float x)
 {

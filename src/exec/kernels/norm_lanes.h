@@ -13,6 +13,7 @@ LANES_INLINE float lanes_sum_of(const float *x, size_t n, float shift, bool squa
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (size_t j = 0; j < 4; j++) {
+            lanes_fetch(x + i + j * LANES);
             lanes v = lanes_load(x + i + j * LANES) - mean;
             s[j] = squared ? lanes_fma(v, v, s[j]) : lanes_add(s[j], v);
         }

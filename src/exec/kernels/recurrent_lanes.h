@@ -4,9 +4,7 @@
 
 #include "exec/kernels/lanes.h"
 
-/* Tokens that a channel takes at once: rows of x, dt, z and y of so many tokens stay in the L1 cache while
- * the next channels use the rest of their lines. */
-enum { SCAN_TOKENS = 32 };
+enum { SCAN_TOKENS = 32 /* of a tile */ };
 
 /* One token of one channel: h = exp(dt A) h + dt x B; returns C h. */
 LANES_INLINE float scan_channel(const float *a, float *h, const float *b, const float *c, size_t state,
@@ -30,27 +28,49 @@ LANES_INLINE float scan_channel(const float *a, float *h, const float *b, const 
     return lanes_sum(sums);
 }
 
+/* A vector of channels of some tokens. Rows of x, dt and y may be powers of two apart, where few of them fit
+ * in the L1 cache's sets at once: a tile of each is taken out for the channels, which take a value a row. */
+struct scan_tile {
+    float x[SCAN_TOKENS][LANES], dt[SCAN_TOKENS][LANES], out[SCAN_TOKENS][LANES];
+};
+
+LANES_INLINE void scan_tile_channels(const struct mamba_scan *scan, int channel, size_t channels, int tokens,
+                                     const float *b, const float *c, size_t bc_stride, float *h,
+                                     struct scan_tile *tile)
+{
+    size_t state = (size_t)scan->state;
+    for (size_t i = 0; i < channels; i++) {
+        size_t at = ((size_t)channel + i) * state;
+        for (size_t j = 0; j < state; j += LANES) {
+            lanes_fetch(scan->a + at + j);
+            lanes_fetch(h + at + j);
+        }
+        for (int t = 0; t < tokens; t++)
+            tile->out[t][i] = scan_channel(scan->a + at, h + at, b + (size_t)t * bc_stride,
+                                           c + (size_t)t * bc_stride, state, tile->dt[t][i], tile->x[t][i]);
+    }
+}
+
 static void lanes_mamba_scan(const struct mamba_scan *scan, const float *x, const float *dt, const float *z,
                              size_t stride, const float *b, const float *c, size_t bc_stride, int tokens,
                              int from, int to, float *h, float *y)
 {
-    size_t state = (size_t)scan->state;
+    struct scan_tile tile;
     for (int begin = 0; begin < tokens; begin += SCAN_TOKENS) {
-        int end = tokens - begin < SCAN_TOKENS ? tokens : begin + SCAN_TOKENS;
-        for (int channel = from; channel < to; channel++)
-            for (int t = begin; t < end; t++) {
-                size_t at = (size_t)t * stride + (size_t)channel, bc = (size_t)t * bc_stride;
-                float out = scan_channel(scan->a + (size_t)channel * state, h + (size_t)channel * state,
-                                         b + bc, c + bc, state, dt[at], x[at]);
-                y[at] = out + scan->d[channel] * x[at];
+        int count = tokens - begin < SCAN_TOKENS ? tokens - begin : SCAN_TOKENS;
+        for (int channel = from; channel < to; channel += LANES) {
+            size_t channels = to - channel < LANES ? (size_t)(to - channel) : LANES;
+            size_t first = (size_t)begin * stride + (size_t)channel, bc = (size_t)begin * bc_stride;
+            for (size_t t = 0; t < (size_t)count; t++) {
+                lanes_store(tile.x[t], lanes_load_part(x + first + t * stride, channels));
+                lanes_store(tile.dt[t], lanes_load_part(dt + first + t * stride, channels));
             }
-        for (int t = begin; t < end; t++) { /* the gate, over channels */
-            size_t at = (size_t)t * stride;
-            int channel = from;
-            for (; channel < to; channel += LANES) {
-                size_t i = at + (size_t)channel, n = to - channel < LANES ? (size_t)(to - channel) : LANES;
-                lanes gate = lanes_load_part(z + i, n);
-                lanes_store_part(y + i, lanes_load_part(y + i, n) * gate * lanes_sigmoid(gate), n);
+            scan_tile_channels(scan, channel, channels, count, b + bc, c + bc, bc_stride, h, &tile);
+            lanes d = lanes_load_part(scan->d + channel, channels);
+            for (size_t t = 0; t < (size_t)count; t++) {
+                lanes gate = lanes_load_part(z + first + t * stride, channels);
+                lanes out = lanes_fma(d, lanes_load(tile.x[t]), lanes_load(tile.out[t]));
+                lanes_store_part(y + first + t * stride, out * gate * lanes_sigmoid(gate), channels);
             }
         }
     }
@@ -99,53 +119,129 @@ static void lanes_mamba2_scan(const struct mamba2_scan *scan, const float *x, si
     }
 }
 
-enum { DELTA_VECTORS = 4 };
+enum { DELTA_VECTORS = 4, DELTA_STRIP = 8192 /* floats */, DELTA_COPIED = 4 /* tokens, at least */ };
 
-/* One token on `vectors` vectors of the value's columns, whose strip of S stays in the L1 cache from token to
- * token. k^T S and q^T S are taken in one pass before the update: q^T S' = g q^T S + (q k) change. */
-LANES_INLINE void delta_columns(const float *q, const float *k, const float *v, float g, float beta,
-                                size_t key_dim, size_t value_dim, int vectors, float *s, float *y)
+/* One value head's tokens; q, k, v, y of the first one, `column` columns of v and y on. */
+struct delta_head {
+    const float *q, *k, *v, *g, *beta;
+    float *y;
+    size_t stride, y_stride, gate_stride, key_dim;
+};
+
+/* k^T S, q^T S and q k of a token. */
+struct delta_sums {
+    lanes seen[DELTA_VECTORS], out[DELTA_VECTORS];
+    float overlap;
+};
+
+LANES_INLINE void delta_clear(int vectors, struct delta_sums *sums)
 {
-    lanes seen[DELTA_VECTORS], out[DELTA_VECTORS], decay = lanes_set(g);
-    float overlap = 0;
+    LANES_UNROLL
     for (int j = 0; j < vectors; j++)
-        seen[j] = out[j] = lanes_set(0.0F);
-    for (size_t i = 0; i < key_dim; i++) {
-        lanes key = lanes_set(k[i]), query = lanes_set(q[i]);
-        overlap += k[i] * q[i];
-        for (int j = 0; j < vectors; j++) {
-            lanes row = lanes_load(s + i * value_dim + (size_t)j * LANES);
-            seen[j] = lanes_fma(key, row, seen[j]);
-            out[j] = lanes_fma(query, row, out[j]);
-        }
-    }
+        sums->seen[j] = sums->out[j] = lanes_set(0.0F);
+    sums->overlap = 0;
+}
+
+LANES_INLINE void delta_add_row(int vectors, float k, float q, const lanes *row, struct delta_sums *sums)
+{
+    lanes key = lanes_set(k), query = lanes_set(q);
+    sums->overlap += k * q;
+    LANES_UNROLL
     for (int j = 0; j < vectors; j++) {
-        lanes change = lanes_set(beta) * (lanes_load(v + (size_t)j * LANES) - decay * seen[j]);
-        lanes_store(y + (size_t)j * LANES, lanes_fma(decay, out[j], lanes_set(overlap) * change));
-        seen[j] = change;
-    }
-    for (size_t i = 0; i < key_dim; i++) {
-        lanes key = lanes_set(k[i]);
-        for (int j = 0; j < vectors; j++) {
-            float *row = s + i * value_dim + (size_t)j * LANES;
-            lanes_store(row, lanes_fma(key, seen[j], decay * lanes_load(row)));
-        }
+        sums->seen[j] = lanes_fma(key, row[j], sums->seen[j]);
+        sums->out[j] = lanes_fma(query, row[j], sums->out[j]);
     }
 }
 
-/* The same for one column. */
-static void delta_column(const float *q, const float *k, float v, float g, float beta, size_t key_dim,
-                         size_t value_dim, float *s, float *y)
+/* One token's output and the change of each column; q^T S' = g q^T S + (q k) change. */
+LANES_INLINE void delta_change(int vectors, const struct delta_sums *sums, float g, float beta,
+                               const float *v, float *y, lanes *change)
 {
-    float seen = 0, out = 0;
-    for (size_t i = 0; i < key_dim; i++)
-        seen += k[i] * g * s[i * value_dim];
-    for (size_t i = 0; i < key_dim; i++) {
-        float *at = s + i * value_dim;
-        *at = g * *at + k[i] * beta * (v - seen);
-        out += q[i] * *at;
+    lanes decay = lanes_set(g);
+    LANES_UNROLL
+    for (int j = 0; j < vectors; j++) {
+        change[j] = lanes_set(beta) * (lanes_load(v + j * LANES) - decay * sums->seen[j]);
+        lanes_store(y + j * LANES, lanes_fma(decay, sums->out[j], lanes_set(sums->overlap) * change[j]));
     }
-    *y = out;
+}
+
+/* S' = g S + k change, rows of S `row` floats apart, summed for the next token where there is one. */
+LANES_INLINE void delta_update(int vectors, size_t key_dim, float g, const float *k, const lanes *change,
+                               const float *next_k, const float *next_q, float *s, size_t row,
+                               struct delta_sums *sums)
+{
+    lanes decay = lanes_set(g), rows[DELTA_VECTORS];
+    for (size_t i = 0; i < key_dim; i++, s += row) {
+        lanes key = lanes_set(k[i]);
+        LANES_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            rows[j] = lanes_fma(key, change[j], decay * lanes_load(s + (size_t)j * LANES));
+            lanes_store(s + (size_t)j * LANES, rows[j]);
+        }
+        if (sums)
+            delta_add_row(vectors, next_k[i], next_q[i], rows, sums);
+    }
+}
+
+/* All tokens on `vectors` vectors of columns, in a pass for each. */
+LANES_INLINE void delta_columns(int vectors, const struct delta_head *head, int tokens, float *s, size_t row)
+{
+    struct delta_sums sums;
+    lanes rows[DELTA_VECTORS], change[DELTA_VECTORS];
+    delta_clear(vectors, &sums);
+    for (size_t i = 0; i < head->key_dim; i++) {
+        LANES_UNROLL
+        for (int j = 0; j < vectors; j++)
+            rows[j] = lanes_load(s + i * row + (size_t)j * LANES);
+        delta_add_row(vectors, head->k[i], head->q[i], rows, &sums);
+    }
+    for (int t = 0; t < tokens; t++) {
+        size_t at = (size_t)t * head->stride, next = at + head->stride, gate = (size_t)t * head->gate_stride;
+        delta_change(vectors, &sums, head->g[gate], head->beta[gate], head->v + at,
+                     head->y + (size_t)t * head->y_stride, change);
+        delta_clear(vectors, &sums);
+        if (t + 1 < tokens)
+            delta_update(vectors, head->key_dim, head->g[gate], head->k + at, change, head->k + next,
+                         head->q + next, s, row, &sums);
+        else
+            delta_update(vectors, head->key_dim, head->g[gate], head->k + at, change, NULL, NULL, s, row,
+                         NULL);
+    }
+}
+
+/* Rows of a state are a power of two apart, so that a strip of its columns falls on few sets of the L1 cache:
+ * for more tokens than one it is copied to where it fits. */
+LANES_INLINE void delta_strip(int vectors, const struct delta_head *head, int tokens, float *s, size_t row)
+{
+    size_t width = (size_t)vectors * LANES, bytes = width * sizeof(float);
+    if (tokens < DELTA_COPIED || head->key_dim * width > DELTA_STRIP) {
+        delta_columns(vectors, head, tokens, s, row);
+        return;
+    }
+    float strip[DELTA_STRIP] __attribute__((aligned(64)));
+    for (size_t i = 0; i < head->key_dim; i++)
+        memcpy(strip + i * width, s + i * row, bytes);
+    delta_columns(vectors, head, tokens, strip, width);
+    for (size_t i = 0; i < head->key_dim; i++)
+        memcpy(s + i * row, strip + i * width, bytes);
+}
+
+/* The same on one column. */
+static void delta_column(const struct delta_head *head, int tokens, float *s, size_t row)
+{
+    for (int t = 0; t < tokens; t++) {
+        size_t at = (size_t)t * head->stride, gate = (size_t)t * head->gate_stride;
+        const float *k = head->k + at, *q = head->q + at;
+        float seen = 0, out = 0, g = head->g[gate], change;
+        for (size_t i = 0; i < head->key_dim; i++)
+            seen += k[i] * g * s[i * row];
+        change = head->beta[gate] * (head->v[at] - seen);
+        for (size_t i = 0; i < head->key_dim; i++) {
+            s[i * row] = g * s[i * row] + k[i] * change;
+            out += q[i] * s[i * row];
+        }
+        head->y[(size_t)t * head->y_stride] = out;
+    }
 }
 
 static void lanes_delta_rule(const struct delta_rule *rule, const float *q, const float *k, const float *v,
@@ -153,29 +249,29 @@ static void lanes_delta_rule(const struct delta_rule *rule, const float *q, cons
                              float *s, float *y, size_t y_stride)
 {
     size_t key_dim = (size_t)rule->key_dim, value_dim = (size_t)rule->value_dim;
-    for (int head = from; head < to; head++) {
-        int shared = rule->value_heads / rule->key_heads;
-        size_t key_head = (size_t)(rule->tiled ? head % rule->key_heads : head / shared), h = (size_t)head;
-        float *state = s + h * key_dim * value_dim;
-        for (size_t column = 0; column < value_dim;) {
-            size_t left = value_dim - column;
-            size_t width = left >= DELTA_VECTORS * LANES ? DELTA_VECTORS * LANES : left >= LANES ? LANES : 1;
-            for (int t = 0; t < tokens; t++) {
-                size_t at = (size_t)t * stride, step = (size_t)t * (size_t)rule->value_heads + h;
-                const float *query = q + at + key_head * key_dim, *key = k + at + key_head * key_dim;
-                const float *value = v + at + h * value_dim + column;
-                float *out = y + (size_t)t * y_stride + h * value_dim + column;
-                if (width == 1)
-                    delta_column(query, key, *value, g[step], beta[step], key_dim, value_dim, state + column,
-                                 out);
-                else if (width == LANES)
-                    delta_columns(query, key, value, g[step], beta[step], key_dim, value_dim, 1,
-                                  state + column, out);
-                else
-                    delta_columns(query, key, value, g[step], beta[step], key_dim, value_dim, DELTA_VECTORS,
-                                  state + column, out);
-            }
-            column += width;
+    int shared = rule->value_heads / rule->key_heads;
+    for (int h = from; h < to; h++) {
+        size_t value_head = (size_t)h, key_head = (size_t)(rule->tiled ? h % rule->key_heads : h / shared);
+        struct delta_head head = {.q = q + key_head * key_dim,
+                                  .k = k + key_head * key_dim,
+                                  .g = g + value_head,
+                                  .beta = beta + value_head,
+                                  .stride = stride,
+                                  .y_stride = y_stride,
+                                  .gate_stride = (size_t)rule->value_heads,
+                                  .key_dim = key_dim};
+        for (size_t column = 0, width; column < value_dim; column += width) {
+            size_t left = value_dim - column, at = value_head * value_dim + column;
+            float *columns = s + value_head * key_dim * value_dim + column;
+            head.v = v + at;
+            head.y = y + at;
+            width = left >= DELTA_VECTORS * LANES ? DELTA_VECTORS * LANES : left >= LANES ? LANES : 1;
+            if (width == 1)
+                delta_column(&head, tokens, columns, value_dim);
+            else if (width == LANES)
+                delta_strip(1, &head, tokens, columns, value_dim);
+            else
+                delta_strip(DELTA_VECTORS, &head, tokens, columns, value_dim);
         }
     }
 }

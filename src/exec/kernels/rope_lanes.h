@@ -4,26 +4,27 @@
 
 #include "exec/kernels/lanes.h"
 
-/* Frequencies outside, heads inside: cosines and sines stay in registers. */
+/* A head is read once, from its front to its end; the table stays in the L1 cache. */
 static void lanes_rope_halves(size_t half, const float *table, float *heads, int count, size_t head_dim)
 {
     const float *cosines = table, *sines = table + half;
-    size_t i = 0;
-    for (; i + LANES <= half; i += LANES) {
-        lanes c = lanes_load(cosines + i), s = lanes_load(sines + i);
-        for (int h = 0; h < count; h++) {
-            float *x = heads + (size_t)h * head_dim + i;
-            lanes a = lanes_load(x), b = lanes_load(x + half);
-            lanes_store(x, a * c - b * s);
-            lanes_store(x + half, lanes_fma(a, s, b * c));
+    for (int h = 0; h < count; h++) {
+        float *x = heads + (size_t)h * head_dim;
+        size_t i = 0;
+        for (; i + LANES <= half; i += LANES) {
+            lanes_fetch(x + i);
+            lanes_fetch(x + half + i);
+            lanes c = lanes_load(cosines + i), s = lanes_load(sines + i);
+            lanes a = lanes_load(x + i), b = lanes_load(x + half + i);
+            lanes_store(x + i, a * c - b * s);
+            lanes_store(x + half + i, lanes_fma(a, s, b * c));
+        }
+        for (; i < half; i++) {
+            float a = x[i], b = x[half + i];
+            x[i] = a * cosines[i] - b * sines[i];
+            x[half + i] = a * sines[i] + b * cosines[i];
         }
     }
-    for (; i < half; i++)
-        for (int h = 0; h < count; h++) {
-            float *x = heads + (size_t)h * head_dim + i, a = x[0], b = x[half];
-            x[0] = a * cosines[i] - b * sines[i];
-            x[half] = a * sines[i] + b * cosines[i];
-        }
 }
 
 static void lanes_rope_pairs(size_t half, const float *table, float *heads, int count, size_t head_dim)

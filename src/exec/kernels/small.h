@@ -39,9 +39,10 @@ void softplus_values(enum isa isa, float *x, size_t n);
 /* y += scale * x */
 void add_scaled(enum isa isa, const float *x, float scale, size_t n, float *y);
 
-/* out [n] = sum over `count` rows [n] of weights[row] * rows[row]. */
-void weighted_sum(enum isa isa, const float *const *rows, const float *weights, size_t count, size_t n,
-                  float *out);
+/* out [n] = sum over `count` rows [n] of weights[row] * rows[row]. next: as many rows that the sum after this
+ * one wants, which are fetched meanwhile. */
+void weighted_sum(enum isa isa, const float *const *rows, const float *weights, const float *const *next,
+                  size_t count, size_t n, float *out);
 /* In place; returns nothing, n >= 1. */
 void softmax(enum isa isa, float *x, size_t n);
 void softmax_plain(float *x, size_t n);

@@ -12,8 +12,10 @@ static float lanes_greatest_of(const float *x, size_t n)
         most[j] = lanes_set(-INFINITY);
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
-        for (size_t j = 0; j < 4; j++)
+        for (size_t j = 0; j < 4; j++) {
+            lanes_fetch(x + i + j * LANES);
             most[j] = lanes_max(lanes_load(x + i + j * LANES), most[j]);
+        }
     float greatest = lanes_greatest(lanes_max(lanes_max(most[0], most[1]), lanes_max(most[2], most[3])));
     for (; i < n; i++)
         greatest = x[i] > greatest ? x[i] : greatest;

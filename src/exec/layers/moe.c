@@ -244,24 +244,34 @@ static bool run_experts(struct rows *r)
     return true;
 }
 
+/* The outputs of a token's experts, and of the shared ones; returns how many. */
+static size_t outputs_of(const struct rows *r, size_t row, const float **rows, float *weights)
+{
+    const struct buffers *b = &r->buffers;
+    size_t top = (size_t)r->spec->top_k, count = 0;
+    for (size_t pair = row * top; pair < (row + 1) * top; pair++, count++) {
+        rows[count] = b->out + (size_t)b->pair_of[pair] * r->hidden;
+        weights[count] = b->weights[pair];
+    }
+    if (r->spec->shared_intermediate > 0) {
+        rows[count] = b->shared_out + row * r->hidden;
+        weights[count++] = r->spec->shared_gate ? b->switches[row] : 1;
+    }
+    return count;
+}
+
 static void combine_rows(void *context, size_t from, size_t to)
 {
     const struct rows *r = context;
-    const struct buffers *b = &r->buffers;
-    size_t top = (size_t)r->spec->top_k;
-    const float *rows[CHOSEN_MOST + 1];
-    float weights[CHOSEN_MOST + 1];
+    const float *rows[2][CHOSEN_MOST + 1];
+    float weights[2][CHOSEN_MOST + 1];
+    size_t count = outputs_of(r, from, rows[from % 2], weights[from % 2]);
     for (size_t row = from; row < to; row++) {
-        size_t count = 0;
-        for (size_t pair = row * top; pair < (row + 1) * top; pair++, count++) {
-            rows[count] = b->out + (size_t)b->pair_of[pair] * r->hidden;
-            weights[count] = b->weights[pair];
-        }
-        if (r->spec->shared_intermediate > 0) {
-            rows[count] = b->shared_out + row * r->hidden;
-            weights[count++] = r->spec->shared_gate ? b->switches[row] : 1;
-        }
-        weighted_sum(r->step->runner->isa, rows, weights, count, r->hidden, r->out + row * r->hidden);
+        size_t this = row % 2, next = row + 1 < to ? 1 - this : this;
+        if (next != this)
+            outputs_of(r, row + 1, rows[next], weights[next]);
+        weighted_sum(r->step->runner->isa, rows[this], weights[this], rows[next], count, r->hidden,
+                     r->out + row * r->hidden);
     }
 }
 

@@ -87,6 +87,7 @@ struct sweep {
     char *to;
     const char *from;
     size_t bytes, repeats;
+    int turn; /* a thread goes over the share of the thread that stands so far behind it */
 };
 
 static void set_pass(struct sweep *sweep, const struct pass_kind *kind)
@@ -99,7 +100,7 @@ static void work(void *context, int thread, int threads)
 {
     const struct sweep *sweep = context;
     size_t from, to;
-    team_share(sweep->bytes, STEP, thread, threads, &from, &to);
+    team_share(sweep->bytes, STEP, (thread + sweep->turn) % threads, threads, &from, &to);
     size_t share = (to - from) / STEP * STEP;
     for (size_t i = 0; i < sweep->repeats && share > 0; i++)
         sweep->pass(sweep->to ? sweep->to + from : NULL, sweep->from ? sweep->from + from : NULL, share);
@@ -137,6 +138,20 @@ double read_bandwidth(struct team *team, const void *buffer, size_t bytes, int r
     struct sweep sweep = {.team = team, .from = buffer, .bytes = bytes};
     set_pass(&sweep, &kind);
     return best(&sweep, rounds);
+}
+
+double written_read_bandwidth(struct team *team, void *buffer, size_t bytes, bool of_peer)
+{
+    static const struct pass_kind writes = WIDTHS(write), reads = WIDTHS(read);
+    struct sweep write = {.team = team, .to = buffer, .bytes = bytes, .repeats = 1},
+                 read = {.team = team, .from = buffer, .bytes = bytes, .repeats = 1, .turn = of_peer};
+    set_pass(&write, &writes);
+    set_pass(&read, &reads);
+    team_run(team, work, &write);
+    double begin = clock_seconds();
+    team_run(team, work, &read);
+    double seconds = clock_seconds() - begin;
+    return seconds > 0 ? (double)bytes / seconds : 0;
 }
 
 double write_bandwidth(struct team *team, void *buffer, size_t bytes, int rounds)

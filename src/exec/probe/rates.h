@@ -13,6 +13,11 @@ size_t probe_bytes(void);
 double write_bandwidth(struct team *team, void *buffer, size_t bytes, int rounds);
 double copy_bandwidth(struct team *team, void *to, const void *from, size_t bytes, int rounds);
 
+/* Bandwidth of reading once what all threads have just written once: each its own share, or the next
+ * thread's.
+ */
+double written_read_bandwidth(struct team *team, void *buffer, size_t bytes, bool of_peer);
+
 enum arithmetic { ARITHMETIC_F32, ARITHMETIC_BF16, ARITHMETIC_INT8, ARITHMETIC_COUNT };
 
 /* FLOP/s (OP/s) of independent multiply-adds in registers on all the team's threads, 2 each, in the
