@@ -73,11 +73,12 @@ static double kept_bytes(double capacity, double touched, bool repeated)
 
 /* What a stream touches, level by level. */
 struct passage {
-    double lanes_s;    /* of all that is touched, if nothing else had to be waited for */
-    double slower;     /* times that one unit takes longer, where it works alone */
-    double touched;    /* bytes; what is written where it was read counts once */
-    double seconds;    /* so far: each level's part at the slower of lanes and level */
-    double lanes_part; /* of the seconds: where the lanes were the slower */
+    double lanes_s;         /* of all that is touched, if nothing else had to be waited for */
+    double slower;          /* times that one unit takes longer, where it works alone */
+    double touched;         /* bytes; what is written where it was read counts once */
+    double seconds;         /* so far: each level's part at the slower of lanes and level */
+    double lanes_part;      /* of the seconds: where the lanes were the slower */
+    double shared, fetched; /* bytes out of the shared cache, and out of memory */
 };
 
 /* `touched` bytes come from a level, of which `written` are written there, and `others` are moved besides. */
@@ -115,6 +116,8 @@ static struct passage pass_levels(const struct target *target, const struct stre
     double left_written = (read - nearer) * share + apart, part = left > 0 ? missing / left : 0;
     pass_level(&passage, left - missing, (1 - part) * left_written, 0, beta * target->cache_bandwidth,
                target->cache_write_back / beta);
+    passage.shared = left - missing;
+    passage.fetched = missing + others;
     passage.slower = slower > 1 ? target->memory_slower : 1;
     pass_level(&passage, missing, part * left_written, others, stream->memory_rate,
                target->memory_write_back / beta);
@@ -146,8 +149,7 @@ void stream_cost(const struct prepared_op *prepared, double rows, double tokens,
     double units = solo ? target->units : 1; /* times longer on one of them */
     double lanes_s = greater(units * rows * stream->lane_flops / stream->lane_rate, rows * stream->clocks_s);
     cost->use[RESOURCE_VECTOR] = lanes_s;
-    cost->use[RESOURCE_CACHE] = bytes / stream->cache_rate;
-    cost->use[RESOURCE_MEMORY] = cost->memory_bytes / stream->memory_rate;
+    double shared = bytes, fetched = cost->memory_bytes;
     if (target->own_count > 0) {
         struct passage passage =
             pass_levels(target, stream, rows, lanes_s, units, bytes - resident, resident);
@@ -155,9 +157,13 @@ void stream_cost(const struct prepared_op *prepared, double rows, double tokens,
                                 : cost->memory_bytes > 0                 ? RESOURCE_MEMORY
                                                                          : RESOURCE_CACHE;
         cost->use[slowest] = passage.seconds;
+        shared = passage.shared;
+        fetched = passage.fetched;
     }
+    cost->use[RESOURCE_CACHE] = greater(cost->use[RESOURCE_CACHE], shared / stream->cache_rate);
+    cost->use[RESOURCE_MEMORY] = greater(cost->use[RESOURCE_MEMORY], fetched / stream->memory_rate);
     cost->floor[RESOURCE_VECTOR] = cost->flops / target->vector_flops;
-    cost->floor[RESOURCE_CACHE] = bytes / target->cache_bandwidth;
-    cost->floor[RESOURCE_MEMORY] = cost->memory_bytes / target->memory_bandwidth;
+    cost->floor[RESOURCE_CACHE] = shared / target->cache_bandwidth;
+    cost->floor[RESOURCE_MEMORY] = fetched / target->memory_bandwidth;
     cost_finish(target, prepared->format, solo ? 0 : stream->fixed, cost);
 }

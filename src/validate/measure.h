@@ -45,10 +45,9 @@ struct machine_rates {
     double pace_probes[PACE_PROBES_MOST];
     size_t pace_count;
     size_t trials, noisy_trials; /* kernels timed; of them, those never timed undisturbed */
-    double admits;  /* of what the cores' own caches gave up the shared cache kept; <0: not measured */
-    int peer_level; /* the outermost cache of each core's own */
-    double
-        peer_bandwidth; /* byte/s at which all cores read there what others have written; 0: not measured */
+    double admits;         /* of what the cores' own caches gave up the shared cache kept; <0: not measured */
+    int peer_level;        /* the outermost cache of each core's own */
+    double peer_bandwidth; /* byte/s, all cores reading there what others wrote; 0: not measured */
     struct disk_rates disk;
     const char *no_disk; /* why it was not probed; NULL: it was */
 };

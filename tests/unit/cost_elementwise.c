@@ -178,3 +178,29 @@ Test(cost_elementwise, invariants_on_random_streams)
         fixture_end(&f);
     }
 }
+
+Test(cost_elementwise, invariants_on_cores)
+{
+    struct dice dice = {41};
+    for (int i = 0; i < 500; i++) {
+        struct fixture f;
+        fixture_start(&f);
+        become_cores(&f);
+        f.tiers[1].admits = (double)(i % 5) / 4;
+        double read = roll_size(&dice, 1, 1e5), apart = roll_size(&dice, 1, 1e5),
+               flops = roll_size(&dice, 1, 1e7), rows = roll_size(&dice, 1, 1e5);
+        struct op *op = add_stream(&f, OP_ELEMENTWISE, read, apart, flops);
+        if (apart <= read && i % 2)
+            op->stream.in_place = apart;
+        struct op *wider = add_stream(&f, OP_ELEMENTWISE, read + 9, apart, flops);
+        wider->stream.in_place = op->stream.in_place;
+        fixture_prepare(&f);
+        struct op_cost cost = cost_of_rows(&f, 0, rows);
+        check_cost(&cost, "stream on cores");
+        check_not_faster(cost_of_rows(&f, 0, rows + 1).time, cost.time, "more rows");
+        check_not_faster(cost_of_rows(&f, 1, rows).time, cost.time, "wider");
+        f.target.cache_admits /= 2;
+        check_not_faster(cost_of_rows(&f, 0, rows).time, cost.time, "less is kept");
+        fixture_end(&f);
+    }
+}
